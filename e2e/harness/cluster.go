@@ -1,0 +1,243 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
+)
+
+// LogStores are the two that every fault runs on.
+var LogStores = []string{"raft-wal", "raft-boltdb"}
+
+// startPatience is how long a cluster may take to form, and a node to come back.
+const startPatience = 30 * time.Second
+
+// Options of a cluster. The zero value is three nodes on raft-wal.
+type Options struct {
+	Nodes    int
+	LogStore string
+	Env      []string                // for every node, at every start
+	NodeEnv  func(node int) []string // for one node, at every start
+}
+
+// Cluster is a set of server processes. Its methods may be called by many goroutines, those of one Node by one at a time.
+type Cluster struct {
+	Nodes []*Node
+	Dir   string
+
+	options Options
+	http    *http.Client
+}
+
+// Start forms a cluster and waits until every node is ready and a voter. It ends with the test; the data folders and logs
+// are kept, and their path printed, when the test failed.
+func Start(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	if o.Nodes == 0 {
+		o.Nodes = 3
+	}
+	if o.LogStore == "" {
+		o.LogStore = LogStores[0]
+	}
+	dir, err := os.MkdirTemp("", "fairlane-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{Dir: dir, options: o, http: newHTTPClient()}
+	t.Cleanup(func() { c.end(t) })
+	if err := c.form(); err != nil {
+		t.Fatalf("form a cluster: %v", err)
+	}
+	return c
+}
+
+func newHTTPClient() *http.Client {
+	dialer := &net.Dialer{Timeout: time.Second}
+	return &http.Client{Transport: &http.Transport{
+		DialContext:         dialer.DialContext,
+		MaxIdleConnsPerHost: 512,
+		IdleConnTimeout:     30 * time.Second,
+		DisableCompression:  true,
+	}}
+}
+
+func (c *Cluster) form() error {
+	for i := range c.options.Nodes {
+		api, err := freePort()
+		if err != nil {
+			return err
+		}
+		raft, err := freePort()
+		if err != nil {
+			return err
+		}
+		n := &Node{Number: i, cluster: c, Dir: filepath.Join(c.Dir, fmt.Sprintf("node%d", i)),
+			API: fmt.Sprintf("127.0.0.1:%d", api), Raft: fmt.Sprintf("127.0.0.1:%d", raft)}
+		if err := os.MkdirAll(n.Dir, 0o700); err != nil {
+			return err
+		}
+		c.Nodes = append(c.Nodes, n)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	defer cancel()
+	for _, n := range c.Nodes {
+		if err := n.Start(); err != nil {
+			return err
+		}
+		if n.Number == 0 {
+			if err := n.WaitReady(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range c.Nodes {
+		if err := n.WaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return c.WaitVoters(ctx)
+}
+
+// WaitVoters waits until every node of the cluster is a voter in the eyes of the leader.
+func (c *Cluster) WaitVoters(ctx context.Context) error {
+	for {
+		voters := 0
+		if _, status, err := c.Leader(ctx); err == nil {
+			for _, m := range status.GetMembers() {
+				if m.GetVoter() {
+					voters++
+				}
+			}
+		}
+		if voters == len(c.Nodes) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d nodes are voters: %w", voters, len(c.Nodes), ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// end ends all processes and waits for them.
+func (c *Cluster) end(t testing.TB) {
+	for _, n := range c.Nodes {
+		n.Kill()
+	}
+	c.http.CloseIdleConnections()
+	if t.Failed() {
+		t.Logf("data folders and logs of the nodes are kept in %s", c.Dir)
+		return
+	}
+	if err := os.RemoveAll(c.Dir); err != nil {
+		t.Errorf("remove the data folders: %v", err)
+	}
+}
+
+// Leader asks the running nodes who leads and gives the node that says so of itself, and its status.
+func (c *Cluster) Leader(ctx context.Context) (*Node, *fairlanev1.StatusResponse, error) {
+	var errs []error
+	for {
+		errs = errs[:0]
+		for _, n := range c.Nodes {
+			if !n.Running() {
+				continue
+			}
+			ask, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+			status, err := n.Dial().Cluster.Status(ask, &fairlanev1.StatusRequest{})
+			cancel()
+			if err != nil {
+				errs = append(errs, err)
+			} else if status.GetRole() == "leader" {
+				return n, status, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("no node leads: %w", errors.Join(append(errs, ctx.Err())...))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Followers gives the running nodes that do not lead.
+func (c *Cluster) Followers(ctx context.Context) ([]*Node, error) {
+	leader, _, err := c.Leader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var followers []*Node
+	for _, n := range c.Nodes {
+		if n != leader && n.Running() {
+			followers = append(followers, n)
+		}
+	}
+	return followers, nil
+}
+
+// Restart starts a killed node again and waits until it is ready.
+func (c *Cluster) Restart(ctx context.Context, n *Node, env ...string) error {
+	if err := n.Start(env...); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	return n.WaitReady(ctx)
+}
+
+// Digests logs a checkpoint and gives every running node's digest of its state at that index, in the order of Nodes.
+func (c *Cluster) Digests(ctx context.Context) ([]string, error) {
+	var checkpoint *fairlanev1.CheckpointResponse
+	err := c.Any(ctx, func(ctx context.Context, api API) (err error) {
+		checkpoint, err = api.Cluster.Checkpoint(ctx, &fairlanev1.CheckpointRequest{})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	var digests []string
+	for _, n := range c.Nodes {
+		if !n.Running() {
+			continue
+		}
+		answer, err := n.Dial().Cluster.Digest(ctx, &fairlanev1.DigestRequest{Index: checkpoint.GetIndex(), WaitMs: 10_000})
+		if err != nil {
+			return nil, fmt.Errorf("digest of node %d at index %d: %w", n.Number, checkpoint.GetIndex(), err)
+		}
+		if answer.GetIndex() != checkpoint.GetIndex() || answer.GetDigest() == "" {
+			return nil, fmt.Errorf("digest of node %d: asked at index %d, got %v", n.Number, checkpoint.GetIndex(), answer)
+		}
+		digests = append(digests, answer.GetDigest())
+	}
+	return digests, nil
+}
+
+// CheckDigests fails the test unless at least two nodes run and all have the same digest.
+func (c *Cluster) CheckDigests(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	defer cancel()
+	digests, err := c.Digests(ctx)
+	if err != nil {
+		t.Errorf("digests: %v", err)
+		return
+	}
+	if len(digests) < 2 {
+		t.Errorf("digests of %d nodes only", len(digests))
+	}
+	for _, d := range digests {
+		if d != digests[0] {
+			t.Errorf("digests differ: %v", digests)
+			return
+		}
+	}
+}
