@@ -1,0 +1,65 @@
+# Everything here works on a bare machine with Go: `make demo` and `make test` need nothing else (the race detector needs a
+# C compiler). `make generate` also needs Node (npx); generated code is committed.
+
+GO ?= go
+BIN := $(CURDIR)/bin
+
+# Tools, pinned.
+BUF_VERSION                   := 1.75.0
+PROTOC_GEN_GO_VERSION         := v1.36.12
+PROTOC_GEN_CONNECT_GO_VERSION := v1.21.1
+GOLANGCI_LINT_VERSION         := v2.12.2
+
+DEMO_FLAGS ?=
+DEV_FLAGS  ?=
+TEST_FLAGS ?=
+E2E_FLAGS  ?=
+BENCH      ?= .
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint generate check-generate tools demo dev e2e bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the binary, bin/fairlane
+	$(GO) build -o $(BIN)/fairlane ./cmd/fairlane
+
+test: ## vet, and every test with the race detector, shuffled; the e2e tests in their short form
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -short $(TEST_FLAGS) ./...
+
+race: ## every test with the race detector in its long form, without the e2e tests
+	$(GO) test -race -shuffle=on -timeout 60m $(TEST_FLAGS) $$($(GO) list ./... | grep -v /e2e)
+
+lint: ## gofmt, go vet, and golangci-lint where it is installed
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	@if command -v golangci-lint >/dev/null; then golangci-lint run ./...; \
+	else echo "golangci-lint $(GOLANGCI_LINT_VERSION) is not installed: skipped"; fi
+
+tools: ## the pinned code generators, into bin/
+	GOBIN=$(BIN) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
+	GOBIN=$(BIN) $(GO) install connectrpc.com/connect/cmd/protoc-gen-connect-go@$(PROTOC_GEN_CONNECT_GO_VERSION)
+
+generate: tools ## Go code from proto/, with buf from npm
+	cd proto && PATH="$(BIN):$$PATH" npx --yes @bufbuild/buf@$(BUF_VERSION) generate
+
+check-generate: generate ## fails when the committed generated code is not what generate makes
+	@changed=$$(git status --porcelain -- proto/gen); if [ -n "$$changed" ]; then \
+		echo "generated code differs from proto/; commit what make generate made:"; echo "$$changed"; exit 1; fi
+
+demo: build ## the main job: 3 servers, 2 workers, 3 users, the leader killed twice, every promise checked (under a minute)
+	$(BIN)/fairlane demo $(DEMO_FLAGS)
+
+dev: build ## a development cluster on http://127.0.0.1:7171
+	$(BIN)/fairlane dev $(DEV_FLAGS)
+
+e2e: ## the long end-to-end tests: real processes, SIGKILL, both log stores (minutes)
+	$(GO) test -count=1 -timeout 120m -v $(E2E_FLAGS) ./e2e/...
+
+bench: ## benchmarks of all rooms; BENCH=pattern takes some
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+
+clean: ## removes bin/
+	rm -rf $(BIN)
