@@ -49,3 +49,10 @@ func (s *Session) Lowest() uint64 {
 func (s *Session) Repeat(number uint64) *fairlanev1.Repeat {
 	return &fairlanev1.Repeat{Session: s.ID, Number: number, Lowest: s.Lowest()}
 }
+
+// Last gives the number drawn last.
+func (s *Session) Last() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}

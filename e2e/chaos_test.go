@@ -1,0 +1,223 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fairlane-scheduler/fairlane/e2e/harness"
+	"github.com/fairlane-scheduler/fairlane/e2e/history"
+	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
+)
+
+// chaosPlan is how much a run does at least.
+type chaosPlan struct {
+	Store     string
+	Seed      uint64
+	Jobs      int
+	Kills     int
+	PerSecond int // jobs enqueued, about
+	Limit     time.Duration
+}
+
+// chaos is a run: parties that use a cluster, one who kills its leaders, and the history of what they saw.
+type chaos struct {
+	plan    chaosPlan
+	cluster *harness.Cluster
+	record  *history.Recorder
+
+	enqueued atomic.Int64 // acknowledged jobs
+	kills    atomic.Int64
+	drained  atomic.Bool // nothing waits and nothing runs: workers may go
+	parties  atomic.Int64
+
+	mu        sync.Mutex
+	slots     map[history.LaneID]int
+	failovers []time.Duration
+}
+
+// lease of the jobs in a chaos run: the shortest allowed, so that lost claims come back within the run.
+const chaosLease = 3 * time.Second
+
+var chaosQueues = []string{"fast", "bulk", "slow"}
+
+// TestChaos: three processes with fsync, on each log store; producers that repeat their calls, workers that finish, fail,
+// fall silent and disappear, cancels and reads in between; the leader is killed with SIGKILL again and again. Afterwards
+// the history is checked against every promise (A2).
+func TestChaos(t *testing.T) {
+	for _, store := range harness.LogStores {
+		t.Run(store, func(t *testing.T) {
+			plan := chaosPlan{Store: store, Seed: *seedFlag, Jobs: 1000, Kills: 2, PerSecond: 300, Limit: 90 * time.Second}
+			if *full {
+				plan.Jobs, plan.Kills, plan.Limit = 20_000, 20, 10*time.Minute
+			}
+			if plan.Seed == 0 {
+				plan.Seed = rand.Uint64()
+			}
+			t.Logf("seed %d", plan.Seed)
+			runChaos(t, plan)
+		})
+	}
+}
+
+func runChaos(t *testing.T, plan chaosPlan) {
+	c := &chaos{plan: plan, slots: make(map[history.LaneID]int), record: history.NewRecorder(),
+		cluster: harness.Start(t, harness.Options{LogStore: plan.Store})}
+	ctx, cancel := context.WithTimeout(context.Background(), plan.Limit)
+	defer cancel()
+	for _, queue := range chaosQueues {
+		if err := c.cluster.SetQueue(ctx, queue, chaosSettings()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := time.Now()
+	var producers, others sync.WaitGroup
+	failures := make(chan error, 64)
+	run := func(wg *sync.WaitGroup, what string, do func(context.Context, *rand.Rand) error) {
+		party := uint64(c.parties.Add(1))
+		wg.Go(func() {
+			if err := do(ctx, rand.New(rand.NewPCG(plan.Seed, party))); err != nil {
+				failures <- fmt.Errorf("%s: %w", what, err)
+				cancel()
+			}
+		})
+	}
+	for range 6 {
+		run(&producers, "producer", c.produce)
+	}
+	for i, lanes := range []string{"fast:1 bulk>*:3", "slow:2 *:3", "fast>slow:2 bulk:2"} {
+		name := fmt.Sprintf("w%d", i)
+		run(&others, "worker "+name, func(ctx context.Context, rng *rand.Rand) error { return c.work(ctx, rng, name, lanes) })
+	}
+	run(&producers, "nemesis", c.nemesis)
+	producers.Wait()
+	run(&others, "drain", func(ctx context.Context, _ *rand.Rand) error { return c.drain(ctx) })
+	others.Wait()
+	close(failures)
+	for err := range failures {
+		t.Error(err)
+	}
+	if t.Failed() {
+		return
+	}
+	c.judge(t, time.Since(begin))
+}
+
+func chaosSettings() *fairlanev1.QueueSettings {
+	lease, heartbeat, attempts, none := chaosLease.Milliseconds(), int64(1000), int32(1000), int64(0)
+	retention, retained := int64(24*3600*1000), int64(10_000_000)
+	return &fairlanev1.QueueSettings{RetentionMs: &retention, RetentionJobs: &retained, Limits: &fairlanev1.JobLimits{
+		LeaseMs: &lease, HeartbeatMs: &heartbeat, MaxAttempts: &attempts, BackoffFirstMs: &none, ExclusionWindowMs: &none}}
+}
+
+// wanted reports whether producers go on.
+func (c *chaos) wanted() bool {
+	return c.enqueued.Load() < int64(c.plan.Jobs) || c.kills.Load() < int64(c.plan.Kills)
+}
+
+// drain waits until no job is waiting or running, and lets the workers go.
+func (c *chaos) drain(ctx context.Context) error {
+	defer c.drained.Store(true)
+	for {
+		open := int64(0)
+		err := c.cluster.Any(ctx, func(ctx context.Context, api harness.API) error {
+			answer, err := api.Queues.ListQueues(ctx, &fairlanev1.ListQueuesRequest{})
+			open = 0
+			for _, q := range answer.GetQueues() {
+				open += q.GetCounts().GetScheduled() + q.GetCounts().GetPending() + q.GetCounts().GetRunning()
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%d jobs are not final: %w", open, err)
+		}
+		if open == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d jobs are not final: %w", open, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// judge reads all jobs, checks the history, and prints the table.
+func (c *chaos) judge(t *testing.T, took time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	c.cluster.CheckDigests(t)
+	finals, err := c.finals(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := history.Check(history.Run{Ops: c.record.Ops(), Slots: c.slots, Final: finals})
+	for i, v := range result.Violations {
+		if i == 20 {
+			t.Errorf("and %d more", len(result.Violations)-i)
+			break
+		}
+		t.Error(v)
+	}
+	if result.Acknowledged < c.plan.Jobs || int(c.kills.Load()) < c.plan.Kills {
+		t.Errorf("the run is too small: %d jobs, %d kills", result.Acknowledged, c.kills.Load())
+	}
+	if result.Repeats == 0 || result.LostClaims == 0 {
+		t.Errorf("the run is too tame: %d repeats, %d late finishes refused", result.Repeats, result.LostClaims)
+	}
+	t.Log(c.table(result, took))
+}
+
+// finals reads every job of the cluster, page by page, then each one with its result.
+func (c *chaos) finals(ctx context.Context) (map[uint64]history.FinalJob, error) {
+	ids := make(chan uint64, 1000)
+	finals := make(map[uint64]history.FinalJob)
+	var mu sync.Mutex
+	var readers sync.WaitGroup
+	var failed atomic.Pointer[error]
+	for range 16 {
+		readers.Go(func() {
+			for id := range ids {
+				job, err := c.cluster.Get(ctx, id)
+				if err != nil {
+					failed.CompareAndSwap(nil, &err)
+					continue
+				}
+				mu.Lock()
+				finals[id] = history.FinalJob{State: job.GetState(), Fence: job.GetFence(), Result: string(job.GetResult())}
+				mu.Unlock()
+			}
+		})
+	}
+	err := c.eachID(ctx, ids)
+	close(ids)
+	readers.Wait()
+	if failure := failed.Load(); failure != nil {
+		err = *failure
+	}
+	return finals, err
+}
+
+// eachID sends the id of every job that the cluster lists.
+func (c *chaos) eachID(ctx context.Context, ids chan<- uint64) error {
+	for before := uint64(0); ; {
+		var page *fairlanev1.ListResponse
+		err := c.cluster.Any(ctx, func(ctx context.Context, api harness.API) (err error) {
+			page, err = api.Jobs.List(ctx, &fairlanev1.ListRequest{Limit: 1000, BeforeId: before})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, job := range page.GetJobs() {
+			ids <- job.GetId()
+		}
+		if before = page.GetNextBeforeId(); before == 0 {
+			return nil
+		}
+	}
+}
