@@ -56,7 +56,7 @@ dev: build ## a development cluster on http://127.0.0.1:7171
 	$(BIN)/fairlane dev $(DEV_FLAGS)
 
 e2e: ## the long end-to-end tests: real processes, SIGKILL, both log stores (minutes)
-	$(GO) test -count=1 -timeout 120m -v $(E2E_FLAGS) ./e2e/...
+	$(GO) test -count=1 -timeout 120m -v $(E2E_FLAGS) ./e2e -chaos.full
 
 bench: ## benchmarks of all rooms; BENCH=pattern takes some
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...

@@ -30,7 +30,7 @@ func (n *Node) serverArgs() []string {
 	args := []string{"server",
 		"--data", filepath.Join(n.Dir, "data"),
 		"--listen", n.API,
-		"--raft-listen", n.Raft,
+		"--raft", n.Raft,
 		"--log-store", n.cluster.options.LogStore,
 	}
 	if n.Number == 0 {
