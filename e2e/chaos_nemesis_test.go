@@ -26,7 +26,7 @@ func (c *chaos) nemesis(ctx context.Context, rng *rand.Rand) error {
 		}
 		begin := time.Now()
 		leader.Kill()
-		err = c.cluster.AnyFrom(ctx, leader.Number+1, harness.Patience, func(ctx context.Context, api harness.API) error {
+		err = c.cluster.AnyFrom(ctx, leader.Number+1, 0, func(ctx context.Context, api harness.API) error {
 			_, err := api.Cluster.Checkpoint(ctx, &fairlanev1.CheckpointRequest{})
 			return err
 		})

@@ -38,9 +38,9 @@ func dial(client *http.Client, address string) API {
 	}
 }
 
-// DialApart is Dial over an HTTP client with connections of its own. close gives them back.
+// DialApart gives the services at this node over one HTTP/2 connection of its own. close gives it back.
 func (n *Node) DialApart() (api API, close func()) {
-	client := newHTTPClient()
+	client := newSingleClient()
 	return dial(client, n.API), client.CloseIdleConnections
 }
 
@@ -53,17 +53,17 @@ func (c *Cluster) Addresses() []string {
 	return addresses
 }
 
-// callPatience bounds one attempt of a call, so that a frozen node does not hold it.
-const callPatience = 3 * time.Second
-
 // Any calls at one node after the other until the outcome is known: an answer, or a refusal that says that trying again
 // does not help. Whatever call sends must be safe to send again. It starts at the first node.
 func (c *Cluster) Any(ctx context.Context, call func(ctx context.Context, api API) error) error {
-	return c.AnyFrom(ctx, 0, callPatience, call)
+	return c.AnyFrom(ctx, 0, c.options.Patience, call)
 }
 
-// AnyFrom is Any that starts at the given node and gives each attempt the given patience.
+// AnyFrom is Any that starts at the given node and gives each attempt the given patience; 0: that of the options.
 func (c *Cluster) AnyFrom(ctx context.Context, first int, patience time.Duration, call func(ctx context.Context, api API) error) error {
+	if patience == 0 {
+		patience = c.options.Patience
+	}
 	for attempt := first; ; attempt++ {
 		try, cancel := context.WithTimeout(ctx, patience)
 		err := call(try, c.Nodes[attempt%len(c.Nodes)].Dial())

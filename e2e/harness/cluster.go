@@ -26,7 +26,12 @@ type Options struct {
 	LogStore string
 	Env      []string                // for every node, at every start
 	NodeEnv  func(node int) []string // for one node, at every start
+	FirstEnv func(node int) []string // for one node, at its first start only
+	Patience time.Duration           // bounds one attempt of a call; 0: DefaultPatience
 }
+
+// DefaultPatience is longer than a follower holds a call for want of a leader.
+const DefaultPatience = 7 * time.Second
 
 // Cluster is a set of server processes. Its methods may be called by many goroutines, those of one Node by one at a time.
 type Cluster struct {
@@ -46,6 +51,9 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	if o.LogStore == "" {
 		o.LogStore = LogStores[0]
+	}
+	if o.Patience == 0 {
+		o.Patience = DefaultPatience
 	}
 	dir, err := os.MkdirTemp("", "fairlane-e2e-")
 	if err != nil {
@@ -69,6 +77,15 @@ func newHTTPClient() *http.Client {
 	}}
 }
 
+// newSingleClient is an HTTP/2 client: all its calls to one address share one connection.
+func newSingleClient() *http.Client {
+	client := newHTTPClient()
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	client.Transport.(*http.Transport).Protocols = protocols
+	return client
+}
+
 func (c *Cluster) form() error {
 	for i := range c.options.Nodes {
 		api, err := freePort()
@@ -89,7 +106,11 @@ func (c *Cluster) form() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
 	for _, n := range c.Nodes {
-		if err := n.Start(); err != nil {
+		var env []string
+		if c.options.FirstEnv != nil {
+			env = c.options.FirstEnv(n.Number)
+		}
+		if err := n.Start(env...); err != nil {
 			return err
 		}
 		if n.Number == 0 {

@@ -11,7 +11,7 @@ func (c *Cluster) Enqueue(ctx context.Context, s *Session, job *fairlanev1.NewJo
 	number := s.Begin()
 	defer s.End(number)
 	var answer *fairlanev1.EnqueueResponse
-	err := c.AnyFrom(ctx, int(number), Patience, func(ctx context.Context, api API) (err error) {
+	err := c.AnyFrom(ctx, int(number), 0, func(ctx context.Context, api API) (err error) {
 		answer, err = api.Jobs.Enqueue(ctx, &fairlanev1.EnqueueRequest{Job: job, Repeat: s.Repeat(number)})
 		return err
 	})
@@ -23,7 +23,7 @@ func (c *Cluster) Cancel(ctx context.Context, s *Session, id uint64) (*fairlanev
 	number := s.Begin()
 	defer s.End(number)
 	var answer *fairlanev1.CancelResponse
-	err := c.AnyFrom(ctx, int(number), Patience, func(ctx context.Context, api API) (err error) {
+	err := c.AnyFrom(ctx, int(number), 0, func(ctx context.Context, api API) (err error) {
 		answer, err = api.Jobs.Cancel(ctx, &fairlanev1.CancelRequest{Id: id, Repeat: s.Repeat(number)})
 		return err
 	})
@@ -33,7 +33,7 @@ func (c *Cluster) Cancel(ctx context.Context, s *Session, id uint64) (*fairlanev
 // Get reads a job, linearizable.
 func (c *Cluster) Get(ctx context.Context, id uint64) (*fairlanev1.Job, error) {
 	var answer *fairlanev1.GetResponse
-	err := c.AnyFrom(ctx, int(id%uint64(len(c.Nodes))), Patience, func(ctx context.Context, api API) (err error) {
+	err := c.AnyFrom(ctx, int(id%uint64(len(c.Nodes))), 0, func(ctx context.Context, api API) (err error) {
 		answer, err = api.Jobs.Get(ctx, &fairlanev1.GetRequest{Id: id})
 		return err
 	})

@@ -19,9 +19,6 @@ type Worker struct {
 	cluster *Cluster
 }
 
-// Patience bounds one attempt of a call. It is longer than a follower holds a call for want of a leader.
-const Patience = 7 * time.Second
-
 // Register makes a worker with these lanes.
 func (c *Cluster) Register(ctx context.Context, name, lanes string) (*Worker, error) {
 	return c.RegisterAs(ctx, &fairlanev1.RegisterRequest{Name: name, Nonce: rand.Uint64() | 1, Lanes: lanes})
@@ -50,7 +47,7 @@ func (w *Worker) Claim(ctx context.Context, lane uint32, wait time.Duration) (*f
 	number := w.Begin()
 	defer w.End(number)
 	var answer *fairlanev1.ClaimResponse
-	err := w.try(ctx, Patience+wait, func(ctx context.Context, api API) (err error) {
+	err := w.try(ctx, w.cluster.options.Patience+wait, func(ctx context.Context, api API) (err error) {
 		answer, err = api.Workers.Claim(ctx, &fairlanev1.ClaimRequest{
 			Session: w.ID, Lane: lane, WaitMs: wait.Milliseconds(), Number: number, Lowest: w.Lowest()})
 		return err
@@ -63,7 +60,7 @@ func (w *Worker) Finish(ctx context.Context, request *fairlanev1.FinishRequest) 
 	request.Session, request.Number = w.ID, w.Begin()
 	defer w.End(request.Number)
 	var answer *fairlanev1.FinishResponse
-	err := w.try(ctx, Patience, func(ctx context.Context, api API) (err error) {
+	err := w.try(ctx, 0, func(ctx context.Context, api API) (err error) {
 		request.Lowest = w.Lowest()
 		answer, err = api.Workers.Finish(ctx, request)
 		return err
@@ -92,7 +89,7 @@ func (w *Worker) Release(ctx context.Context, fences ...uint64) (*fairlanev1.Rel
 	number := w.Begin()
 	defer w.End(number)
 	var answer *fairlanev1.ReleaseResponse
-	err := w.try(ctx, Patience, func(ctx context.Context, api API) (err error) {
+	err := w.try(ctx, 0, func(ctx context.Context, api API) (err error) {
 		answer, err = api.Workers.Release(ctx, &fairlanev1.ReleaseRequest{Session: w.ID, Fences: fences, Number: number, Lowest: w.Lowest()})
 		return err
 	})
@@ -102,7 +99,7 @@ func (w *Worker) Release(ctx context.Context, fences ...uint64) (*fairlanev1.Rel
 // Heartbeat keeps the claims alive.
 func (w *Worker) Heartbeat(ctx context.Context, fences ...uint64) (*fairlanev1.HeartbeatResponse, error) {
 	var answer *fairlanev1.HeartbeatResponse
-	err := w.try(ctx, Patience, func(ctx context.Context, api API) (err error) {
+	err := w.try(ctx, 0, func(ctx context.Context, api API) (err error) {
 		answer, err = api.Workers.Heartbeat(ctx, &fairlanev1.HeartbeatRequest{Session: w.ID, Fences: fences})
 		return err
 	})
@@ -111,7 +108,7 @@ func (w *Worker) Heartbeat(ctx context.Context, fences ...uint64) (*fairlanev1.H
 
 // Deregister ends the session.
 func (w *Worker) Deregister(ctx context.Context) error {
-	return w.try(ctx, Patience, func(ctx context.Context, api API) error {
+	return w.try(ctx, 0, func(ctx context.Context, api API) error {
 		_, err := api.Workers.Deregister(ctx, &fairlanev1.DeregisterRequest{Session: w.ID})
 		return err
 	})
