@@ -1,5 +1,7 @@
 package scheduler
 
+import "fmt"
+
 // Turns tells when a user was last served in a line ("*" is a line). The facts
 // belong to the caller; after a change it calls Board.Served.
 type Turns interface {
@@ -7,64 +9,170 @@ type Turns interface {
 	Turn(line, user string) Fence
 }
 
-// Pick is the answer of Next.
-type Pick struct {
-	Job      Job
-	Line     string // the line it was found in: a queue's name or Any
-	Position int    // of that line in the offer's chain
+// Board holds all waiting jobs in order. What it answers depends on the jobs,
+// turns, modes and what is closed, never on the order in which it learned them.
+//
+// Jobs lie in parts, one per queue and size; in a part every user has a heap of
+// jobs, and the users stand in two heaps: one for the line of the queue, one for
+// the line "*". Per size the open queues' parts stand in one more heap.
+//
+// One caller at a time; Next, Has, FrontPriority, Waiting and WaitingIn change
+// nothing and may run at the same time as each other.
+type Board struct {
+	turns  Turns
+	mode   Mode // of the line "*", and of queues without a mode of their own
+	jobs   map[JobID]*entry
+	queues map[string]*queue // never ranged over where the order shows
+	users  map[string]*user
+	star   [MaxSize + 1]heap[*part, byStarTop]
+	sizes  [MaxSize + 1]int // parts per size, so that Next skips sizes not in use
 }
 
-// Board holds all waiting jobs in order. One caller at a time.
-type Board struct{}
+// queue is kept, once known, until DropQueue.
+type queue struct {
+	name        string
+	mode        Mode
+	hasMode     bool // else the board's mode
+	closed      bool
+	parts       []*part // by size
+	closedUsers map[string]struct{}
+	waiting     int
+}
+
+// user is kept while it has waiting jobs or is closed.
+type user struct {
+	name   string
+	closed bool
+	parts  []*userPart // in no order
+}
 
 // NewBoard returns an empty board on which every queue has the default mode.
-func NewBoard(turns Turns, defaultMode Mode) *Board { return &Board{} }
+func NewBoard(turns Turns, defaultMode Mode) *Board {
+	return &Board{
+		turns:  turns,
+		mode:   defaultMode,
+		jobs:   make(map[JobID]*entry),
+		queues: make(map[string]*queue),
+		users:  make(map[string]*user),
+	}
+}
 
-// Add puts a job into the lines. A job that is already there is a broken invariant: it panics.
-func (b *Board) Add(job Job) {}
+// Add puts a job into the lines. A job that is already there, or that names the
+// queue "*", is a broken invariant: it panics.
+func (b *Board) Add(job Job) {
+	if _, there := b.jobs[job.ID]; there {
+		panic(fmt.Sprintf("scheduler: job %d is added to the board twice", job.ID))
+	}
+	if job.Queue == Any || job.Size > MaxSize {
+		panic(fmt.Sprintf("scheduler: job %d has queue %q and size %d, which no job can have", job.ID, job.Queue, job.Size))
+	}
+	p := b.partOf(b.queueOf(job.Queue), job.Size)
+	u, isNew := b.userPartOf(p, job.User)
+	e := &entry{id: job.ID, place: job.Place, priority: job.Priority, owner: u}
+	b.jobs[job.ID] = e
+	p.queue.waiting++
+	u.jobs.push(e)
+	if isNew {
+		p.enter(u)
+	} else if e.at == 0 {
+		p.moved(u)
+	}
+}
 
 // Remove takes a job out of the lines and reports whether it was there.
-func (b *Board) Remove(id JobID) bool { return false }
+func (b *Board) Remove(id JobID) bool {
+	e, there := b.jobs[id]
+	if !there {
+		return false
+	}
+	delete(b.jobs, id)
+	u := e.owner
+	p := u.part
+	p.queue.waiting--
+	if len(u.jobs.items) == 1 {
+		p.leave(u)
+		u.jobs.remove(0)
+		b.forget(u)
+		return true
+	}
+	wasBest := e.at == 0
+	u.jobs.remove(e.at)
+	if wasBest {
+		p.moved(u)
+	}
+	return true
+}
 
 // Has reports whether the job waits.
-func (b *Board) Has(id JobID) bool { return false }
-
-// Next returns the job that the offer gets. It takes nothing.
-func (b *Board) Next(offer Offer) (Pick, bool) { return Pick{}, false }
+func (b *Board) Has(id JobID) bool {
+	_, there := b.jobs[id]
+	return there
+}
 
 // Served says that the user's turn in the line has changed.
-func (b *Board) Served(line, user string) {}
-
-// SetMode gives a queue a mode of its own.
-func (b *Board) SetMode(queue string, m Mode) {}
-
-// SetDefaultMode sets the mode of the line "*" and of queues without a mode of their own.
-func (b *Board) SetDefaultMode(m Mode) {}
-
-// CloseQueue takes a queue out of the lines.
-func (b *Board) CloseQueue(queue string) {}
-
-// OpenQueue brings a queue back.
-func (b *Board) OpenQueue(queue string) {}
-
-// CloseUser takes a user out of all lines.
-func (b *Board) CloseUser(user string) {}
-
-// OpenUser brings a user back.
-func (b *Board) OpenUser(user string) {}
-
-// CloseUserIn takes a user out of one queue.
-func (b *Board) CloseUserIn(queue, user string) {}
-
-// OpenUserIn brings a user back into one queue.
-func (b *Board) OpenUserIn(queue, user string) {}
+func (b *Board) Served(line, userName string) {
+	u := b.users[userName]
+	if u == nil || len(u.parts) == 0 {
+		return
+	}
+	turn := b.turns.Turn(line, userName)
+	if line == Any {
+		for _, up := range u.parts {
+			up.starTurn = turn
+			if !up.closed {
+				up.part.star.fix(up.starAt)
+				up.part.settle()
+			}
+		}
+		return
+	}
+	q := b.queues[line]
+	if q == nil {
+		return
+	}
+	for _, p := range q.parts {
+		if up := p.users[u]; up != nil {
+			up.ownTurn = turn
+			if !up.closed {
+				p.own.fix(up.ownAt)
+			}
+		}
+	}
+}
 
 // FrontPriority returns the highest priority that waits, closed or not: of the
 // user in the queue (round robin) or of the queue (fifo); false if none waits.
-func (b *Board) FrontPriority(queue, user string) (int32, bool) { return 0, false }
+func (b *Board) FrontPriority(queueName, userName string) (highest int32, found bool) {
+	q := b.queues[queueName]
+	if q == nil {
+		return 0, false
+	}
+	look := func(up *userPart) {
+		if up == nil {
+			return
+		}
+		if best := up.jobs.top(); !found || best.priority > highest {
+			highest, found = best.priority, true
+		}
+	}
+	for _, p := range q.parts {
+		if q.mode == FIFO {
+			look(p.own.top())
+			look(p.away.top())
+		} else if u := b.users[userName]; u != nil {
+			look(p.users[u])
+		}
+	}
+	return highest, found
+}
 
 // Waiting returns the number of waiting jobs, closed ones included.
-func (b *Board) Waiting() int { return 0 }
+func (b *Board) Waiting() int { return len(b.jobs) }
 
 // WaitingIn returns the number of waiting jobs of a queue, closed ones included.
-func (b *Board) WaitingIn(queue string) int { return 0 }
+func (b *Board) WaitingIn(queueName string) int {
+	if q := b.queues[queueName]; q != nil {
+		return q.waiting
+	}
+	return 0
+}
