@@ -1,0 +1,18 @@
+// Package fairlane is the Go SDK of Fairlane: it enqueues jobs, waits for their results, and runs them in workers with lanes.
+//
+// A [Task], made by [Define], ties the name of a kind of job to the types of its arguments and of its result; producer and
+// worker share it. A [Client] knows the addresses of the cluster and finds the leader. A [Worker] claims jobs for its lanes,
+// keeps their leases alive, and tells a handler through its context when a claim is lost or its job cancelled.
+//
+// # Calls survive failovers
+//
+// Every call that changes something is numbered inside a session. The SDK sends it again, with the same number, until an
+// answer arrives or the context ends; the cluster gives a number that it has answered the same answer again. A call whose
+// context ends while nobody can say whether it took place fails with [ErrUnknownOutcome].
+//
+// # What a handler must know
+//
+// A worker that cannot reach the cluster cannot know that it still holds a claim. After three quarters of a lease without a
+// sign from the cluster it cancels the handler's context with the cause [ErrClaimLost]. A handler that ignores its context may
+// then run beside another run of the same job; systems outside can tell the two apart by [JobMeta.Fence], which only rises.
+package fairlane

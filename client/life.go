@@ -1,0 +1,5 @@
+package fairlane
+
+import "context"
+
+func (w *Worker) run(ctx context.Context) error { return nil }
