@@ -18,7 +18,9 @@ func fenceList(list []uint64) string {
 	return strings.Join(out, " ")
 }
 
-func stateText(s logv1.State) string { return strings.ToLower(strings.TrimPrefix(s.String(), "STATE_")) }
+func stateText(s logv1.State) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "STATE_"))
+}
 
 func refusalText(r *logv1.Refusal) string {
 	out := "refused " + strings.ToLower(strings.TrimPrefix(r.GetReason().String(), "REASON_"))

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/fairlane-scheduler/fairlane/fsm"
 )
 
@@ -32,4 +34,13 @@ func digest(t testing.TB, m *fsm.Machine) [32]byte {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// wire is the deterministic encoding of a message.
+func wire(m proto.Message) []byte {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
