@@ -207,6 +207,13 @@ func (h *history) deleteQueue() *logv1.Command {
 
 func (h *history) settings() *logv1.Command {
 	s := &logv1.Settings{}
+	if h.extremes && h.one(4) {
+		s.MaxJobs, s.MaxIdempotencyKeys = proto.Int64(int64(5+h.below(60))), proto.Int64(int64(1+h.below(6)))
+		s.MaxSessions, s.MaxUsers = proto.Int64(int64(2+h.below(9))), proto.Int64(int64(2+h.below(4)))
+		s.MaxStateBytes = proto.Int64(pick[int64](&h.dice, 20_000, 60_000, 1<<30))
+		s.RetentionJobs, s.RetentionMs = proto.Int64(int64(h.below(50))), proto.Int64(int64(h.below(50_000)))
+		return settingsCommand(s)
+	}
 	switch h.below(4) {
 	case 0:
 		s.DefaultMode = pick(&h.dice, logv1.Mode_MODE_ROUND_ROBIN, logv1.Mode_MODE_FIFO).Enum()

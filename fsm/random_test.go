@@ -144,4 +144,3 @@ func runHistory(seed uint64, batches int) *fsm.Machine {
 	}
 	return m
 }
-
