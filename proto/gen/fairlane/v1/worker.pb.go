@@ -444,9 +444,11 @@ type ClaimResponse struct {
 	// claim is unset when nothing was handed out; then reason says why.
 	Claim  *Claim      `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
 	Reason EmptyReason `protobuf:"varint,2,opt,name=reason,proto3,enum=fairlane.v1.EmptyReason" json:"reason,omitempty"`
-	// parked_ms that the call waited on the server.
-	ParkedMs      int64     `protobuf:"varint,3,opt,name=parked_ms,json=parkedMs,proto3" json:"parked_ms,omitempty"`
-	Position      *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	// parked_ms that this call waited on the server; 0 when the call is repeated after it was answered.
+	ParkedMs int64     `protobuf:"varint,3,opt,name=parked_ms,json=parkedMs,proto3" json:"parked_ms,omitempty"`
+	Position *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	// error of the claim part of a finish, for example UNKNOWN_LANE; only in FinishResponse.next. Claim itself fails as a call.
+	Error         *ErrorBody `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -505,6 +507,13 @@ func (x *ClaimResponse) GetParkedMs() int64 {
 func (x *ClaimResponse) GetPosition() *Position {
 	if x != nil {
 		return x.Position
+	}
+	return nil
+}
+
+func (x *ClaimResponse) GetError() *ErrorBody {
+	if x != nil {
+		return x.Error
 	}
 	return nil
 }
@@ -1746,12 +1755,13 @@ const file_fairlane_v1_worker_proto_rawDesc = "" +
 	"\x04lane\x18\x02 \x01(\rR\x04lane\x12\x17\n" +
 	"\await_ms\x18\x03 \x01(\x03R\x06waitMs\x12\x16\n" +
 	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06lowest\x18\x05 \x01(\x04R\x06lowest\"\xbb\x01\n" +
+	"\x06lowest\x18\x05 \x01(\x04R\x06lowest\"\xe9\x01\n" +
 	"\rClaimResponse\x12(\n" +
 	"\x05claim\x18\x01 \x01(\v2\x12.fairlane.v1.ClaimR\x05claim\x120\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x18.fairlane.v1.EmptyReasonR\x06reason\x12\x1b\n" +
 	"\tparked_ms\x18\x03 \x01(\x03R\bparkedMs\x121\n" +
-	"\bposition\x18\x04 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"\xb1\x01\n" +
+	"\bposition\x18\x04 \x01(\v2\x15.fairlane.v1.PositionR\bposition\x12,\n" +
+	"\x05error\x18\x05 \x01(\v2\x16.fairlane.v1.ErrorBodyR\x05error\"\xb1\x01\n" +
 	"\x05Claim\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\"\n" +
 	"\x03job\x18\x02 \x01(\v2\x10.fairlane.v1.JobR\x03job\x12\x19\n" +
@@ -1896,8 +1906,8 @@ var file_fairlane_v1_worker_proto_goTypes = []any{
 	(*Worker)(nil),              // 24: fairlane.v1.Worker
 	(*LaneStatus)(nil),          // 25: fairlane.v1.LaneStatus
 	(*Position)(nil),            // 26: fairlane.v1.Position
-	(*Job)(nil),                 // 27: fairlane.v1.Job
-	(*ErrorBody)(nil),           // 28: fairlane.v1.ErrorBody
+	(*ErrorBody)(nil),           // 27: fairlane.v1.ErrorBody
+	(*Job)(nil),                 // 28: fairlane.v1.Job
 	(JobState)(0),               // 29: fairlane.v1.JobState
 }
 var file_fairlane_v1_worker_proto_depIdxs = []int32{
@@ -1905,45 +1915,46 @@ var file_fairlane_v1_worker_proto_depIdxs = []int32{
 	7,  // 1: fairlane.v1.ClaimResponse.claim:type_name -> fairlane.v1.Claim
 	0,  // 2: fairlane.v1.ClaimResponse.reason:type_name -> fairlane.v1.EmptyReason
 	26, // 3: fairlane.v1.ClaimResponse.position:type_name -> fairlane.v1.Position
-	27, // 4: fairlane.v1.Claim.job:type_name -> fairlane.v1.Job
-	1,  // 5: fairlane.v1.HeartbeatResponse.statuses:type_name -> fairlane.v1.ClaimStatus
-	26, // 6: fairlane.v1.HeartbeatResponse.position:type_name -> fairlane.v1.Position
-	11, // 7: fairlane.v1.FinishRequest.success:type_name -> fairlane.v1.Success
-	12, // 8: fairlane.v1.FinishRequest.failure:type_name -> fairlane.v1.Failure
-	13, // 9: fairlane.v1.FinishRequest.snooze:type_name -> fairlane.v1.Snooze
-	14, // 10: fairlane.v1.FinishRequest.next:type_name -> fairlane.v1.NextClaim
-	28, // 11: fairlane.v1.FinishResponse.error:type_name -> fairlane.v1.ErrorBody
-	29, // 12: fairlane.v1.FinishResponse.state:type_name -> fairlane.v1.JobState
-	6,  // 13: fairlane.v1.FinishResponse.next:type_name -> fairlane.v1.ClaimResponse
-	26, // 14: fairlane.v1.FinishResponse.position:type_name -> fairlane.v1.Position
-	1,  // 15: fairlane.v1.ReleaseResponse.statuses:type_name -> fairlane.v1.ClaimStatus
-	26, // 16: fairlane.v1.ReleaseResponse.position:type_name -> fairlane.v1.Position
-	26, // 17: fairlane.v1.DrainResponse.position:type_name -> fairlane.v1.Position
-	26, // 18: fairlane.v1.DeregisterResponse.position:type_name -> fairlane.v1.Position
-	24, // 19: fairlane.v1.ListWorkersResponse.workers:type_name -> fairlane.v1.Worker
-	25, // 20: fairlane.v1.Worker.lanes:type_name -> fairlane.v1.LaneStatus
-	4,  // 21: fairlane.v1.LaneStatus.lane:type_name -> fairlane.v1.Lane
-	2,  // 22: fairlane.v1.WorkerService.Register:input_type -> fairlane.v1.RegisterRequest
-	5,  // 23: fairlane.v1.WorkerService.Claim:input_type -> fairlane.v1.ClaimRequest
-	8,  // 24: fairlane.v1.WorkerService.Heartbeat:input_type -> fairlane.v1.HeartbeatRequest
-	10, // 25: fairlane.v1.WorkerService.Finish:input_type -> fairlane.v1.FinishRequest
-	16, // 26: fairlane.v1.WorkerService.Release:input_type -> fairlane.v1.ReleaseRequest
-	18, // 27: fairlane.v1.WorkerService.Drain:input_type -> fairlane.v1.DrainRequest
-	20, // 28: fairlane.v1.WorkerService.Deregister:input_type -> fairlane.v1.DeregisterRequest
-	22, // 29: fairlane.v1.WorkerService.ListWorkers:input_type -> fairlane.v1.ListWorkersRequest
-	3,  // 30: fairlane.v1.WorkerService.Register:output_type -> fairlane.v1.RegisterResponse
-	6,  // 31: fairlane.v1.WorkerService.Claim:output_type -> fairlane.v1.ClaimResponse
-	9,  // 32: fairlane.v1.WorkerService.Heartbeat:output_type -> fairlane.v1.HeartbeatResponse
-	15, // 33: fairlane.v1.WorkerService.Finish:output_type -> fairlane.v1.FinishResponse
-	17, // 34: fairlane.v1.WorkerService.Release:output_type -> fairlane.v1.ReleaseResponse
-	19, // 35: fairlane.v1.WorkerService.Drain:output_type -> fairlane.v1.DrainResponse
-	21, // 36: fairlane.v1.WorkerService.Deregister:output_type -> fairlane.v1.DeregisterResponse
-	23, // 37: fairlane.v1.WorkerService.ListWorkers:output_type -> fairlane.v1.ListWorkersResponse
-	30, // [30:38] is the sub-list for method output_type
-	22, // [22:30] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	27, // 4: fairlane.v1.ClaimResponse.error:type_name -> fairlane.v1.ErrorBody
+	28, // 5: fairlane.v1.Claim.job:type_name -> fairlane.v1.Job
+	1,  // 6: fairlane.v1.HeartbeatResponse.statuses:type_name -> fairlane.v1.ClaimStatus
+	26, // 7: fairlane.v1.HeartbeatResponse.position:type_name -> fairlane.v1.Position
+	11, // 8: fairlane.v1.FinishRequest.success:type_name -> fairlane.v1.Success
+	12, // 9: fairlane.v1.FinishRequest.failure:type_name -> fairlane.v1.Failure
+	13, // 10: fairlane.v1.FinishRequest.snooze:type_name -> fairlane.v1.Snooze
+	14, // 11: fairlane.v1.FinishRequest.next:type_name -> fairlane.v1.NextClaim
+	27, // 12: fairlane.v1.FinishResponse.error:type_name -> fairlane.v1.ErrorBody
+	29, // 13: fairlane.v1.FinishResponse.state:type_name -> fairlane.v1.JobState
+	6,  // 14: fairlane.v1.FinishResponse.next:type_name -> fairlane.v1.ClaimResponse
+	26, // 15: fairlane.v1.FinishResponse.position:type_name -> fairlane.v1.Position
+	1,  // 16: fairlane.v1.ReleaseResponse.statuses:type_name -> fairlane.v1.ClaimStatus
+	26, // 17: fairlane.v1.ReleaseResponse.position:type_name -> fairlane.v1.Position
+	26, // 18: fairlane.v1.DrainResponse.position:type_name -> fairlane.v1.Position
+	26, // 19: fairlane.v1.DeregisterResponse.position:type_name -> fairlane.v1.Position
+	24, // 20: fairlane.v1.ListWorkersResponse.workers:type_name -> fairlane.v1.Worker
+	25, // 21: fairlane.v1.Worker.lanes:type_name -> fairlane.v1.LaneStatus
+	4,  // 22: fairlane.v1.LaneStatus.lane:type_name -> fairlane.v1.Lane
+	2,  // 23: fairlane.v1.WorkerService.Register:input_type -> fairlane.v1.RegisterRequest
+	5,  // 24: fairlane.v1.WorkerService.Claim:input_type -> fairlane.v1.ClaimRequest
+	8,  // 25: fairlane.v1.WorkerService.Heartbeat:input_type -> fairlane.v1.HeartbeatRequest
+	10, // 26: fairlane.v1.WorkerService.Finish:input_type -> fairlane.v1.FinishRequest
+	16, // 27: fairlane.v1.WorkerService.Release:input_type -> fairlane.v1.ReleaseRequest
+	18, // 28: fairlane.v1.WorkerService.Drain:input_type -> fairlane.v1.DrainRequest
+	20, // 29: fairlane.v1.WorkerService.Deregister:input_type -> fairlane.v1.DeregisterRequest
+	22, // 30: fairlane.v1.WorkerService.ListWorkers:input_type -> fairlane.v1.ListWorkersRequest
+	3,  // 31: fairlane.v1.WorkerService.Register:output_type -> fairlane.v1.RegisterResponse
+	6,  // 32: fairlane.v1.WorkerService.Claim:output_type -> fairlane.v1.ClaimResponse
+	9,  // 33: fairlane.v1.WorkerService.Heartbeat:output_type -> fairlane.v1.HeartbeatResponse
+	15, // 34: fairlane.v1.WorkerService.Finish:output_type -> fairlane.v1.FinishResponse
+	17, // 35: fairlane.v1.WorkerService.Release:output_type -> fairlane.v1.ReleaseResponse
+	19, // 36: fairlane.v1.WorkerService.Drain:output_type -> fairlane.v1.DrainResponse
+	21, // 37: fairlane.v1.WorkerService.Deregister:output_type -> fairlane.v1.DeregisterResponse
+	23, // 38: fairlane.v1.WorkerService.ListWorkers:output_type -> fairlane.v1.ListWorkersResponse
+	31, // [31:39] is the sub-list for method output_type
+	23, // [23:31] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_v1_worker_proto_init() }
