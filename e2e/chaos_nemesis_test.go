@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,10 +14,18 @@ import (
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
 
-// nemesis kills the leader at a random moment, measures how long nothing can be written, and starts the node again, until
-// the plan's kills are done.
+// nemesis kills or freezes the leader at a random moment, measures how long nothing can be written, and brings the node
+// back, until the plan's faults are done.
 func (c *chaos) nemesis(ctx context.Context, rng *rand.Rand) error {
-	for c.kills.Load() < int64(c.plan.Kills) {
+	var faults []func(context.Context, *rand.Rand, *harness.Node) error
+	for range c.plan.Kills {
+		faults = append(faults, c.kill)
+	}
+	for range c.plan.Freezes {
+		faults = append(faults, c.freeze)
+	}
+	rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	for i, fault := range faults {
 		if err := sleep(ctx, time.Duration(300+rng.IntN(1700))*time.Millisecond); err != nil {
 			return err
 		}
@@ -24,26 +33,49 @@ func (c *chaos) nemesis(ctx context.Context, rng *rand.Rand) error {
 		if err != nil {
 			return err
 		}
-		begin := time.Now()
-		leader.Kill()
-		err = c.cluster.AnyFrom(ctx, leader.Number+1, 0, func(ctx context.Context, api harness.API) error {
-			_, err := api.Cluster.Checkpoint(ctx, &fairlanev1.CheckpointRequest{})
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("write after kill %d: %w", c.kills.Load()+1, err)
+		if err := fault(ctx, rng, leader); err != nil {
+			return fmt.Errorf("fault %d at node %d: %w", i, leader.Number, err)
 		}
-		c.mu.Lock()
-		c.failovers = append(c.failovers, time.Since(begin))
-		c.mu.Unlock()
-		if err := sleep(ctx, time.Duration(rng.IntN(1000))*time.Millisecond); err != nil {
-			return err
-		}
-		if err := c.cluster.Restart(ctx, leader); err != nil {
-			return err
-		}
-		c.kills.Add(1)
+		c.faults.Add(1)
 	}
+	return nil
+}
+
+func (c *chaos) kill(ctx context.Context, rng *rand.Rand, leader *harness.Node) error {
+	begin := time.Now()
+	leader.Kill()
+	c.kills.Add(1)
+	if err := c.write(ctx, leader.Number+1, begin); err != nil {
+		return err
+	}
+	if err := sleep(ctx, time.Duration(rng.IntN(1000))*time.Millisecond); err != nil {
+		return err
+	}
+	return c.cluster.Restart(ctx, leader)
+}
+
+func (c *chaos) freeze(ctx context.Context, _ *rand.Rand, leader *harness.Node) error {
+	begin := time.Now()
+	if err := leader.Freeze(); err != nil {
+		return err
+	}
+	err := c.write(ctx, leader.Number+1, begin)
+	_ = sleep(ctx, 5*time.Second-time.Since(begin))
+	return errors.Join(err, leader.Thaw(), leader.WaitReady(ctx))
+}
+
+// write measures how long after a fault the first write succeeds.
+func (c *chaos) write(ctx context.Context, first int, begin time.Time) error {
+	err := c.cluster.AnyFrom(ctx, first, 0, func(ctx context.Context, api harness.API) error {
+		_, err := api.Cluster.Checkpoint(ctx, &fairlanev1.CheckpointRequest{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("first write after it: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failovers = append(c.failovers, time.Since(begin))
 	return nil
 }
 
@@ -65,7 +97,10 @@ func (c *chaos) table(r *history.Result, took time.Duration) string {
 	}
 	fmt.Fprintf(&b, "chaos on %s, seed %d\n", c.plan.Store, c.plan.Seed)
 	row("leader kills (SIGKILL)", "%d", c.kills.Load())
-	row("first write after a kill", "median %v, worst %v", c.failovers[len(c.failovers)/2].Round(time.Millisecond),
+	if c.plan.Freezes > 0 {
+		row("leader freezes of 5 s (SIGSTOP)", "%d", c.plan.Freezes)
+	}
+	row("first write after such a fault", "median %v, worst %v", c.failovers[len(c.failovers)/2].Round(time.Millisecond),
 		c.failovers[len(c.failovers)-1].Round(time.Millisecond))
 	row("jobs acknowledged", "%d in %v (%.0f jobs/s)", r.Acknowledged, took.Round(100*time.Millisecond), float64(r.Acknowledged)/took.Seconds())
 	row("in a final state", "%d", r.Final)

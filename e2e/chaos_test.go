@@ -22,6 +22,10 @@ type chaosPlan struct {
 	Kills     int
 	PerSecond int // jobs enqueued, about
 	Limit     time.Duration
+	// Clocks puts the wall clocks of the nodes 3 s apart, and lets one after the other jump.
+	Clocks bool
+	// Freezes of the leader for 5 s, mixed with the kills.
+	Freezes int
 }
 
 // chaos is a run: parties that use a cluster, one who kills its leaders, and the history of what they saw.
@@ -32,7 +36,8 @@ type chaos struct {
 
 	enqueued atomic.Int64 // acknowledged jobs
 	kills    atomic.Int64
-	drained  atomic.Bool // nothing waits and nothing runs: workers may go
+	faults   atomic.Int64 // kills and freezes
+	drained  atomic.Bool  // nothing waits and nothing runs: workers may go
 	parties  atomic.Int64
 
 	mu        sync.Mutex
@@ -64,9 +69,37 @@ func TestChaos(t *testing.T) {
 	}
 }
 
+// TestClocks is chaos with wall clocks that are 3 s apart and jump, and leaders that stand still for 5 s, which is longer
+// than a lease, beside those that are killed: no lease ends early (A6).
+func TestClocks(t *testing.T) {
+	t.Parallel()
+	for i, store := range harness.LogStores {
+		if !*full && i > 0 {
+			break
+		}
+		t.Run(store, func(t *testing.T) {
+			plan := chaosPlan{Store: store, Seed: *seedFlag, Jobs: 300, Kills: 1, Freezes: 1, PerSecond: 60, Limit: 90 * time.Second, Clocks: true}
+			if *full {
+				plan.Jobs, plan.Kills, plan.Freezes, plan.Limit = 2000, 6, 6, 10*time.Minute
+			}
+			if plan.Seed == 0 {
+				plan.Seed = rand.Uint64()
+			}
+			t.Logf("seed %d", plan.Seed)
+			runChaos(t, plan)
+		})
+	}
+}
+
 func runChaos(t *testing.T, plan chaosPlan) {
+	options := harness.Options{LogStore: plan.Store}
+	var wrong *clocks
+	if plan.Clocks {
+		wrong = newClocks(t.TempDir())
+		options.NodeEnv, options.Patience = wrong.env, frozenPatience
+	}
 	c := &chaos{plan: plan, slots: make(map[history.LaneID]int), record: history.NewRecorder(),
-		cluster: harness.Start(t, harness.Options{LogStore: plan.Store})}
+		cluster: harness.Start(t, options)}
 	ctx, cancel := context.WithTimeout(context.Background(), plan.Limit)
 	defer cancel()
 	for _, queue := range chaosQueues {
@@ -94,6 +127,9 @@ func runChaos(t *testing.T, plan chaosPlan) {
 		run(&others, "worker "+name, func(ctx context.Context, rng *rand.Rand) error { return c.work(ctx, rng, name, lanes) })
 	}
 	run(&producers, "nemesis", c.nemesis)
+	if wrong != nil {
+		run(&others, "clocks", func(ctx context.Context, rng *rand.Rand) error { return wrong.strobe(ctx, rng, &c.drained) })
+	}
 	producers.Wait()
 	run(&others, "drain", func(ctx context.Context, _ *rand.Rand) error { return c.drain(ctx) })
 	others.Wait()
@@ -116,7 +152,7 @@ func chaosSettings() *fairlanev1.QueueSettings {
 
 // wanted reports whether producers go on.
 func (c *chaos) wanted() bool {
-	return c.enqueued.Load() < int64(c.plan.Jobs) || c.kills.Load() < int64(c.plan.Kills)
+	return c.enqueued.Load() < int64(c.plan.Jobs) || c.faults.Load() < int64(c.plan.Kills+c.plan.Freezes)
 }
 
 // drain waits until no job is waiting or running, and lets the workers go.

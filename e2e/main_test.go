@@ -19,6 +19,10 @@ var seedFlag = flag.Uint64("chaos.seed", 0, "seed of the random choices; 0 draws
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// These tests wait for processes more than they compute: more of them at once than there are cores.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("6")
+	}
 	code := m.Run()
 	harness.RemoveBinary()
 	if code == 0 {
