@@ -1,0 +1,152 @@
+package rpc
+
+import (
+	"time"
+
+	"connectrpc.com/connect"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+// Domain of every ErrorInfo.
+const Domain = "fairlane"
+
+// retryDelay is what RetryInfo says when nobody knows better.
+const retryDelay = 200 * time.Millisecond
+
+// Reason names an error for machines; stable.
+type Reason string
+
+// The reasons. Their codes, Connect codes and sentences are in Table.
+const (
+	NotLeader       Reason = "NOT_LEADER"
+	NoLeader        Reason = "NO_LEADER"
+	UnknownOutcome  Reason = "UNKNOWN_OUTCOME"
+	Busy            Reason = "BUSY"
+	ShuttingDown    Reason = "SHUTTING_DOWN"
+	TimedOut        Reason = "TIMED_OUT"
+	LostClaim       Reason = "LOST_CLAIM"
+	UnknownJob      Reason = "UNKNOWN_JOB"
+	WrongState      Reason = "WRONG_STATE"
+	SessionEnded    Reason = "SESSION_ENDED"
+	SessionReplaced Reason = "SESSION_REPLACED"
+	TooOld          Reason = "TOO_OLD"
+	TooManyOpen     Reason = "TOO_MANY_OPEN"
+	NumberReused    Reason = "NUMBER_REUSED"
+	KeyReused       Reason = "KEY_REUSED"
+	UnknownQueue    Reason = "UNKNOWN_QUEUE"
+	BadLanes        Reason = "BAD_LANES"
+	QueueNotEmpty   Reason = "QUEUE_NOT_EMPTY"
+	UnknownWorker   Reason = "UNKNOWN_WORKER"
+	UnknownLane     Reason = "UNKNOWN_LANE"
+	NotAWorker      Reason = "NOT_A_WORKER"
+	StateFull       Reason = "STATE_FULL"
+	NotAll          Reason = "NOT_ALL"
+	InvalidArgument Reason = "INVALID_ARGUMENT"
+	TooLarge        Reason = "TOO_LARGE"
+	Malformed       Reason = "MALFORMED"
+	UnknownMethod   Reason = "UNKNOWN_METHOD"
+	Internal        Reason = "INTERNAL"
+)
+
+// Entry of the table of errors.
+type Entry struct {
+	Reason Reason
+	// Code for people to look up; stable.
+	Code    string
+	Connect connect.Code
+	// Retry: the error carries RetryInfo, and the attempt that got it did nothing (except UNKNOWN_OUTCOME, which does not know).
+	Retry bool
+	// Template of the sentence. {key} is a value of the metadata; a part in [ ] is left out when one of its values is missing.
+	Template string
+}
+
+// Table is every error that a call can get, ordered by code.
+var Table = []Entry{
+	{NotLeader, "FL1101", connect.CodeUnavailable, true,
+		"node {node_id} is not the leader[; the leader is {leader_id} at {leader_url}]. This attempt did nothing. Clients go to the leader by themselves; curl: ask any node, it forwards."},
+	{NoLeader, "FL1102", connect.CodeUnavailable, true,
+		"no leader for {waited_ms} ms as seen by node {node_id}[: {why}]. This attempt did nothing. Try again; if it stays so, start the missing nodes (a majority must run) and look at /readyz of each."},
+	{UnknownOutcome, "FL1103", connect.CodeUnknown, true,
+		"the outcome of this call is not known[: {why}]. It may have been done. Repeat it with the same session and number, or the same idempotency key: then it is done once and the answer is the true one."},
+	{Busy, "FL1104", connect.CodeResourceExhausted, true,
+		"node {node_id} has too many commands waiting and took no more. This attempt did nothing. Try again in {retry_ms} ms, with less at the same time."},
+	{ShuttingDown, "FL1105", connect.CodeUnavailable, true,
+		"node {node_id} is shutting down. This attempt did nothing. Use another node."},
+	{TimedOut, "FL1106", connect.CodeDeadlineExceeded, false,
+		"the time that the caller gave ended while node {node_id} was {doing}. This attempt changed nothing. Try again with more time."},
+	{LostClaim, "FL1201", connect.CodeAborted, false,
+		"claim {fence} is not a live claim of this session[: {why}]. Nothing was stored. Stop the handler; the job was or will be given to somebody else."},
+	{UnknownJob, "FL1202", connect.CodeNotFound, false,
+		"there is no job {job}: it never was, or its retention is over. Check the id; finished jobs are kept as long as the queue's retention says."},
+	{WrongState, "FL1203", connect.CodeFailedPrecondition, false,
+		"job {job} is {state}, so this is not possible[; it must be {want}]. Nothing was changed. Look at the job first."},
+	{SessionEnded, "FL1211", connect.CodeFailedPrecondition, false,
+		"session {session} has ended: nothing was heard of it for too long, or it was never opened. Nothing was done. Register (workers) or open a session (clients) again."},
+	{SessionReplaced, "FL1212", connect.CodeFailedPrecondition, false,
+		"session {session} was replaced: another process registered under the same worker name. Nothing was done. Stop this process, or give each worker a name of its own."},
+	{TooOld, "FL1213", connect.CodeFailedPrecondition, false,
+		"number {number} of session {session} is below the lowest unanswered number[ {lowest}] that the session itself has named: its answer is forgotten and it is not run. Use a new number."},
+	{TooManyOpen, "FL1214", connect.CodeResourceExhausted, false,
+		"session {session} has too many calls open[: {value} of {most}]. Nothing was done. Raise \"lowest\" to the lowest number whose answer has not arrived, or wait for answers."},
+	{NumberReused, "FL1215", connect.CodeAlreadyExists, false,
+		"number {number} of session {session} was used before for another call. Nothing was done. Number every call once; only a repetition of the same call has the same number."},
+	{KeyReused, "FL1216", connect.CodeAlreadyExists, false,
+		"idempotency key {key} was used before for another job[, {job}]. Nothing was enqueued. Use a new key, or send the same body as then."},
+	{UnknownQueue, "FL1301", connect.CodeNotFound, false,
+		"there is no queue {queue}. Nothing was done. Make it: fairlane queue set {queue}; or let enqueues make queues (setting create_queues)."},
+	{BadLanes, "FL1302", connect.CodeInvalidArgument, false,
+		"lanes {value}: {lane_code} at byte {offset}[, in {token}]: {why}. Write them as in fast_lane:1 manual>*:4; see docs/lanes.md."},
+	{QueueNotEmpty, "FL1303", connect.CodeFailedPrecondition, false,
+		"queue {queue} is not empty[: {value} jobs wait or run]. Nothing was deleted. Pause it, and let its jobs end or cancel them first."},
+	{UnknownWorker, "FL1304", connect.CodeNotFound, false,
+		"there is no worker[ {name}][ with session {session}]. Nothing was done. See fairlane worker list."},
+	{UnknownLane, "FL1305", connect.CodeInvalidArgument, false,
+		"session {session} has no lane {lane}[; it registered {most}]. Nothing was done. Lanes are named by their position in the registration, from 0."},
+	{NotAWorker, "FL1306", connect.CodeFailedPrecondition, false,
+		"session {session} is not a worker's, so it cannot claim. Nothing was done. Register a worker."},
+	{StateFull, "FL1401", connect.CodeResourceExhausted, true,
+		"the cluster is full: {limit}[ is {value} of {most}]. Nothing was done. Wait until jobs are done, lower the retention, or raise the setting {limit}."},
+	{NotAll, "FL1402", connect.CodeAborted, false,
+		"this job was not enqueued, because all or nothing was asked for and another job of the same call was refused[: job {job_position}]. Correct that one and send all again."},
+	{InvalidArgument, "FL1501", connect.CodeInvalidArgument, false,
+		"{field} is {value}; {want}. Nothing was done."},
+	{TooLarge, "FL1502", connect.CodeResourceExhausted, false,
+		"{field} has {value} bytes, {most} are allowed. Nothing was done. Send less, or store it elsewhere and send where it is."},
+	{Malformed, "FL1503", connect.CodeInvalidArgument, false,
+		"the request cannot be read: {why}. Nothing was done. Send {want}."},
+	{UnknownMethod, "FL1504", connect.CodeUnimplemented, false,
+		"there is no {method} {path} here. Methods are called as POST /fairlane.v1.JobService/Enqueue, with a JSON object as body."},
+	{Internal, "FL1901", connect.CodeInternal, false,
+		"node {node_id} failed at this call; the reason is in its log under {incident}. This is a defect of Fairlane. What was done is not known: repeat with the same session and number, or look first."},
+}
+
+// entryOf finds entries by reason.
+var entryOf = func() map[Reason]*Entry {
+	m := make(map[Reason]*Entry, len(Table))
+	for i := range Table {
+		m[Table[i].Reason] = &Table[i]
+	}
+	return m
+}()
+
+// refusals translates what the machine says.
+var refusals = map[logv1.Reason]Reason{
+	logv1.Reason_REASON_UNKNOWN_JOB:      UnknownJob,
+	logv1.Reason_REASON_LOST_CLAIM:       LostClaim,
+	logv1.Reason_REASON_UNKNOWN_QUEUE:    UnknownQueue,
+	logv1.Reason_REASON_UNKNOWN_WORKER:   UnknownWorker,
+	logv1.Reason_REASON_SESSION_ENDED:    SessionEnded,
+	logv1.Reason_REASON_SESSION_REPLACED: SessionReplaced,
+	logv1.Reason_REASON_TOO_OLD:          TooOld,
+	logv1.Reason_REASON_TOO_MANY_OPEN:    TooManyOpen,
+	logv1.Reason_REASON_NUMBER_REUSED:    NumberReused,
+	logv1.Reason_REASON_KEY_REUSED:       KeyReused,
+	logv1.Reason_REASON_STATE_FULL:       StateFull,
+	logv1.Reason_REASON_QUEUE_NOT_EMPTY:  QueueNotEmpty,
+	logv1.Reason_REASON_WRONG_STATE:      WrongState,
+	logv1.Reason_REASON_UNKNOWN_LANE:     UnknownLane,
+	logv1.Reason_REASON_INVALID:          InvalidArgument,
+	logv1.Reason_REASON_NOT_ALL:          NotAll,
+	logv1.Reason_REASON_NOT_A_WORKER:     NotAWorker,
+}

@@ -1,0 +1,123 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/fairlane-scheduler/fairlane/cluster"
+	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
+	"github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1/fairlanev1connect"
+)
+
+// Config of the handler.
+type Config struct {
+	// Version of the binary, as Status shows it.
+	Version string
+	// Logger gets panics and failed forwards; nil: nothing is logged.
+	Logger hclog.Logger
+	// LeaderWait is how long a call is held while there is no leader; 0: 5 s.
+	LeaderWait time.Duration
+}
+
+// server is what all services share. Its methods may be called at the same time.
+type server struct {
+	node       *cluster.Node
+	log        hclog.Logger
+	version    string
+	leaderWait time.Duration
+	peers      *peers
+	incidents  atomic.Uint64
+}
+
+// NewHandler serves all services, /healthz and /readyz of a node. release closes the connections to other nodes; call it
+// after the HTTP server has ended.
+func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release func()) {
+	s := &server{node: node, log: cfg.Logger, version: cfg.Version, leaderWait: cfg.LeaderWait, peers: newPeers()}
+	if s.log == nil {
+		s.log = hclog.NewNullLogger()
+	}
+	if s.leaderWait == 0 {
+		s.leaderWait = 5 * time.Second
+	}
+	options := []connect.HandlerOption{
+		connect.WithReadMaxBytes(maxDeclaredBytes),
+		// No compression in either direction: that of answers costs more than all else in a call, and that of requests
+		// would have to be bounded a second time.
+		connect.WithCompression("gzip", nil, nil),
+		connect.WithCodec(binaryCodec{}),
+		connect.WithCodec(jsonCodec{"json"}),
+		connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
+		connect.WithInterceptors(connect.UnaryInterceptorFunc(refuseUnreadable)),
+		connect.WithRecover(s.recovered),
+	}
+	calls := http.NewServeMux()
+	calls.Handle(fairlanev1connect.NewJobServiceHandler(&jobService{s}, options...))
+	calls.Handle(fairlanev1connect.NewWorkerServiceHandler(&workerService{s}, options...))
+	calls.Handle(fairlanev1connect.NewQueueServiceHandler(&queueService{s}, options...))
+	calls.Handle(fairlanev1connect.NewClusterServiceHandler(&clusterService{s}, options...))
+
+	mux := http.NewServeMux()
+	mux.Handle("/", &gate{next: calls, methods: methods(), writer: connect.NewErrorWriter(options...)})
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	ctx, stop := context.WithCancel(context.Background())
+	var follower sync.WaitGroup
+	follower.Go(func() { s.followLeader(ctx) })
+	return mux, func() {
+		stop()
+		follower.Wait()
+		s.peers.close()
+	}
+}
+
+// methods of all services: procedure -> may be called with GET.
+func methods() map[string]bool {
+	out := make(map[string]bool)
+	for _, service := range services() {
+		for i := range service.Methods().Len() {
+			method := service.Methods().Get(i)
+			options, _ := method.Options().(*descriptorpb.MethodOptions)
+			out[fmt.Sprintf("/%s/%s", service.FullName(), method.Name())] =
+				options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
+		}
+	}
+	return out
+}
+
+// services of the public contract.
+func services() []protoreflect.ServiceDescriptor {
+	var out []protoreflect.ServiceDescriptor
+	for _, file := range []protoreflect.FileDescriptor{
+		v1.File_fairlane_v1_job_proto, v1.File_fairlane_v1_worker_proto, v1.File_fairlane_v1_queue_proto, v1.File_fairlane_v1_cluster_proto,
+	} {
+		for i := range file.Services().Len() {
+			out = append(out, file.Services().Get(i))
+		}
+	}
+	return out
+}
+
+// recovered answers for a handler that panicked: the log gets everything, the caller a number to ask for.
+func (s *server) recovered(_ context.Context, spec connect.Spec, _ http.Header, value any) error {
+	incident := s.node.ID() + "-" + strconv.FormatUint(s.incidents.Add(1), 10)
+	s.log.Error("a handler panicked", "incident", incident, "procedure", spec.Procedure, "panic", value, "stack", string(debug.Stack()))
+	return problem(Internal, "node_id", s.node.ID(), "incident", incident)
+}
+
+// internal answers for an error that no table knows, in the same way.
+func (s *server) internal(doing string, err error) error {
+	incident := s.node.ID() + "-" + strconv.FormatUint(s.incidents.Add(1), 10)
+	s.log.Error("a call failed", "incident", incident, "doing", doing, "error", err)
+	return problem(Internal, "node_id", s.node.ID(), "incident", incident)
+}
