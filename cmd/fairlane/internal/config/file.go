@@ -137,7 +137,7 @@ func asFlag(v reflect.Value) string {
 }
 
 func unknownKey(key string) string {
-	if near, ok := nearest(key, Keys()); ok {
+	if near, ok := Nearest(key, Keys()); ok {
 		return fmt.Sprintf("unknown key %q; did you mean %q?", key, near)
 	}
 	return fmt.Sprintf("unknown key %q; known are %s", key, strings.Join(Keys(), ", "))

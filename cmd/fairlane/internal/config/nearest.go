@@ -1,9 +1,9 @@
 package config
 
-// nearest finds the word that a mistyped one most likely meant. A word further away than a third of its length is no
-// likeness. Ties go to the word that comes first.
-func nearest(typed string, words []string) (string, bool) {
-	best, least := "", len(typed)/3+1
+// Nearest finds the word that a mistyped one most likely meant. More than a third of its letters and
+// one wrong is no likeness. Ties go to the word that comes first.
+func Nearest(typed string, words []string) (string, bool) {
+	best, least := "", len(typed)/3+2
 	for _, w := range words {
 		if d := editDistance(typed, w); d < least {
 			best, least = w, d

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1/fairlanev1connect"
+)
+
+// The services of one node, each made from a base URL.
+func jobsOf(url string) fairlanev1connect.JobServiceClient {
+	return fairlanev1connect.NewJobServiceClient(http.DefaultClient, url)
+}
+
+func workersOf(url string) fairlanev1connect.WorkerServiceClient {
+	return fairlanev1connect.NewWorkerServiceClient(http.DefaultClient, url)
+}
+
+func queuesOf(url string) fairlanev1connect.QueueServiceClient {
+	return fairlanev1connect.NewQueueServiceClient(http.DefaultClient, url)
+}
+
+func clusterOf(url string) fairlanev1connect.ClusterServiceClient {
+	return fairlanev1connect.NewClusterServiceClient(http.DefaultClient, url)
+}
+
+// baseURL accepts host:port and full URLs.
+func baseURL(endpoint string) string {
+	if strings.Contains(endpoint, "://") {
+		return strings.TrimSuffix(endpoint, "/")
+	}
+	return "http://" + endpoint
+}
+
+// call asks the endpoints in turn, round after round, until one gives an answer that is not "unavailable" or the time of
+// --timeout is over. It is for calls that may be made twice: reads, and writes that say what shall be and not what shall
+// change. When no endpoint even accepts a connection it does not wait: there is no node to wait for.
+func call[S, Req, Res any](ctx context.Context, a *app, service func(url string) S,
+	method func(S, context.Context, *Req) (*Res, error), req *Req,
+) (*Res, error) {
+	return callFor(ctx, a, a.timeout, service, method, req)
+}
+
+// callFor is call with a time limit of its own.
+func callFor[S, Req, Res any](ctx context.Context, a *app, limit time.Duration, service func(url string) S,
+	method func(S, context.Context, *Req) (*Res, error), req *Req,
+) (*Res, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		refused := 0
+		var last error
+		for _, endpoint := range a.endpoints {
+			res, err := method(service(baseURL(endpoint)), ctx, req)
+			if err == nil || connect.CodeOf(err) != connect.CodeUnavailable {
+				return res, err
+			}
+			last = err
+			if isRefused(err) {
+				refused++
+			}
+		}
+		if refused == len(a.endpoints) {
+			return nil, unreachable(a.endpoints, last)
+		}
+		pause.Reset(200 * time.Millisecond)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return nil, last
+		}
+	}
+}
+
+// isRefused reports that nothing listens at the address or that there is no such host.
+func isRefused(err error) bool {
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial"
+}
+
+func unreachable(endpoints []string, err error) error {
+	return &exitError{exitUnreachable, fmt.Errorf(
+		"no node answers at %s: %w. Start one (fairlane dev, fairlane server) or name others with --endpoints",
+		strings.Join(endpoints, ", "), err)}
+}

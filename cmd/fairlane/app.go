@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fairlane-scheduler/fairlane/cmd/fairlane/internal/config"
+)
+
+// app is what a verb gets from its process. Tests make their own.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	env      config.Lookup
+
+	// Values of the flags that every verb has.
+	output     string
+	endpoints  []string
+	timeout    time.Duration
+	configPath string
+
+	mu     sync.Mutex
+	atExit []func() // last first, when a second signal ends the process at once
+}
+
+func newApp(in io.Reader, out, err io.Writer, env config.Lookup) *app {
+	return &app{in: in, out: out, err: err, env: env}
+}
+
+// run executes one command line and gives the exit code of the process.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := newRoot(a)
+	root.SetArgs(skipLeadingDashes(args))
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		a.report(err)
+	}
+	return exitCode(err)
+}
+
+// signals is the one place that hears SIGINT and SIGTERM: the first cancels the context, which every verb answers by
+// ending in order; the second ends the process at once, after the functions given to onAbort.
+func (a *app) signals() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	heard := make(chan os.Signal, 2)
+	signal.Notify(heard, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case s := <-heard:
+				if n == 0 {
+					cancel()
+					continue
+				}
+				a.abort()
+				fmt.Fprintf(a.err, "fairlane: second %v: not waiting any longer\n", s)
+				os.Exit(exitSignal + int(s.(syscall.Signal)))
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(heard)
+		close(done)
+		cancel()
+	}
+}
+
+// onAbort registers what must be done even when the process is told to end at once. The function given back takes it out.
+func (a *app) onAbort(f func()) (done func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := len(a.atExit)
+	a.atExit = append(a.atExit, f)
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.atExit[i] = nil
+	}
+}
+
+func (a *app) abort() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := len(a.atExit) - 1; i >= 0; i-- {
+		if a.atExit[i] != nil {
+			a.atExit[i]()
+		}
+	}
+}

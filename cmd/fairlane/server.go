@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+)
+
+type serverFlags struct {
+	options       nodeOptions
+	listen, raft  string
+	advertise     string
+	raftAdvertise string
+	insecure      bool
+	logLevel      string
+	readyFile     string
+}
+
+func newServerCmd(a *app) *cobra.Command {
+	var f serverFlags
+	cmd := &cobra.Command{
+		Use: "server", Short: "Run a node of the cluster", Args: cobra.NoArgs,
+		Long: `Run a node of the cluster. The first node of a new cluster takes --bootstrap, each further one --join; both may stay in
+place for later starts. SIGTERM hands leadership over, answers what waits, closes the stores and ends; a second one ends
+at once. A node that must not go on (a broken disk, a log it does not understand) ends with exit code 70.`,
+		Example: `  fairlane server --data /var/lib/fairlane --bootstrap
+  fairlane server --data /var/lib/fairlane --listen 10.0.0.12:7171 --raft 10.0.0.12:7172 --join 10.0.0.11:7171 --insecure-listen`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runServer(cmd, a, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.options.data, "data", "", "`directory` of the node's state; required")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:7171", "`address` of the API; port 0 takes a free one")
+	flags.StringVar(&f.advertise, "advertise", "", "`address` at which others reach the API; default: where it listens")
+	flags.StringVar(&f.raft, "raft", "127.0.0.1:7172", "`address` for the other nodes' raft; port 0 takes a free one")
+	flags.StringVar(&f.raftAdvertise, "raft-advertise", "", "`address` at which others reach raft; default: where it listens")
+	flags.BoolVar(&f.options.bootstrap, "bootstrap", false, "begin a new cluster of which this is the first node")
+	flags.StringSliceVar(&f.options.join, "join", nil, "API `addresses` of nodes of the cluster to join")
+	flags.StringVar(&f.options.logStore, "log-store", defaultLogStore, "where the log lies: raft-wal or raft-boltdb")
+	flags.BoolVar(&f.insecure, "insecure-listen", false, "listen on other than loopback addresses without TLS")
+	flags.StringVar(&f.logLevel, "log-level", "warn", "trace, debug, info, warn or error")
+	flags.StringVar(&f.readyFile, "ready-file", "", "`file` to write the listening line to")
+	return cmd
+}
+
+// defaultLogStore is the one that faults and figures earned: see docs/decisions.
+const defaultLogStore = "raft-wal"
+
+// complete checks the flags together and makes the node's options of them.
+func (f serverFlags) complete(a *app) (nodeOptions, error) {
+	o := f.options
+	o.api = address{"listen", f.listen, "advertise", f.advertise}
+	o.raft = address{"raft", f.raft, "raft-advertise", f.raftAdvertise}
+	var problems []error
+	if o.data == "" {
+		problems = append(problems, usagef("--data is not set: name the directory of this node's state"))
+	}
+	problems = append(problems, o.api.check(f.insecure), o.raft.check(f.insecure), checkLogStore(o.logStore))
+	level := hclog.LevelFromString(f.logLevel)
+	if level == hclog.NoLevel {
+		problems = append(problems, usagef("--log-level %q: want trace, debug, info, warn or error", f.logLevel))
+	}
+	o.logger = hclog.New(&hclog.LoggerOptions{Name: "fairlane", Level: level, Output: a.err})
+	o.onFatal = a.fatal
+	return o, errors.Join(problems...)
+}
+
+func checkLogStore(name string) error {
+	if name != "raft-wal" && name != "raft-boltdb" {
+		return usagef("--log-store %q: want raft-wal or raft-boltdb", name)
+	}
+	return nil
+}
+
+func runServer(cmd *cobra.Command, a *app, f serverFlags) error {
+	o, err := f.complete(a)
+	if err != nil {
+		return err
+	}
+	n, err := openNode(o)
+	if err != nil {
+		return err
+	}
+	line := fmt.Sprintf("listening api=%s raft=%s\n", n.api, n.raft)
+	if f.readyFile != "" {
+		if err := writeReadyFile(f.readyFile, line); err != nil {
+			n.listener.Close()
+			return errors.Join(err, n.cluster.Shutdown(cmd.Context()))
+		}
+	}
+	fmt.Fprint(a.out, line)
+	return n.run(cmd.Context())
+}
+
+// fatal ends the process of a node that must not run any longer. It does not return: whoever calls it relies on that.
+func (a *app) fatal(err error) {
+	fmt.Fprintf(a.err, "fairlane: this node cannot go on: %v\n", err)
+	os.Exit(exitFatal)
+}
