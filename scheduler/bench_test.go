@@ -1,0 +1,149 @@
+package scheduler
+
+import (
+	"fmt"
+	"testing"
+)
+
+// flatTurns keeps turns by the number of the user, so that the benchmark
+// measures the board rather than a map of turns.
+type flatTurns struct {
+	numbers map[string]int
+	lines   map[string][]Fence
+}
+
+func (f *flatTurns) Turn(line, user string) Fence {
+	if turns := f.lines[line]; turns != nil {
+		return turns[f.numbers[user]]
+	}
+	return 0
+}
+
+// BenchmarkClaim is one claim in a board that stays as full as it is: Next,
+// Remove, Served, and Add of another job of the same user.
+func BenchmarkClaim(b *testing.B) {
+	for _, line := range []string{"default", Any} {
+		for _, jobs := range []int{1_000, 100_000, 1_000_000} {
+			for _, users := range []int{1, 1_000, 100_000} {
+				if users <= jobs {
+					b.Run(fmt.Sprintf("line=%s/jobs=%d/users=%d", line, jobs, users), func(b *testing.B) { benchClaim(b, line, jobs, users, 0) })
+				}
+			}
+		}
+		b.Run(fmt.Sprintf("line=%s/jobs=100000/users=1000/excluded=100", line), func(b *testing.B) { benchClaim(b, line, 100_000, 1_000, 100) })
+	}
+}
+
+func benchClaim(b *testing.B, line string, jobs, users, excluded int) {
+	turns := &flatTurns{numbers: make(map[string]int, users), lines: map[string][]Fence{line: make([]Fence, users)}}
+	names := make([]string, users)
+	for i := range names {
+		names[i] = fmt.Sprintf("user%06d", i)
+		turns.numbers[names[i]] = i
+	}
+	board := NewBoard(turns, RoundRobin)
+	id := JobID(0)
+	add := func(user string) {
+		id++
+		board.Add(Job{ID: id, Queue: "default", User: user, Place: Place(id)})
+	}
+	for i := range jobs {
+		add(names[i%users])
+	}
+	offer := Offer{Chain: []string{line}}
+	for i := range excluded {
+		offer.Excluded = append(offer.Excluded, JobID(i+1))
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		pick, ok := board.Next(offer)
+		if !ok {
+			b.Fatal("nothing waits")
+		}
+		board.Remove(pick.Job.ID)
+		turns.lines[line][turns.numbers[pick.Job.User]] = Fence(i + 1)
+		board.Served(line, pick.Job.User)
+		add(pick.Job.User)
+	}
+}
+
+// BenchmarkNext is the question alone.
+func BenchmarkNext(b *testing.B) {
+	board := NewBoard(facts{}, RoundRobin)
+	for i := range 100_000 {
+		board.Add(Job{ID: JobID(i), Queue: fmt.Sprintf("q%d", i%10), User: fmt.Sprintf("user%d", i%1000), Place: Place(i), Size: Size(i % 7)})
+	}
+	for name, offer := range map[string]Offer{
+		"chain": {Chain: []string{"nothing", "q1", Any}},
+		"star":  {Chain: []string{Any}, Limited: true, FreeBytes: 1 << 30},
+		"user":  {Chain: []string{Any}, OnlyUser: true, User: "user500"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for range b.N {
+				board.Next(offer)
+			}
+		})
+	}
+}
+
+// BenchmarkGates closes and opens with 100,000 waiting jobs.
+func BenchmarkGates(b *testing.B) {
+	board := NewBoard(facts{}, RoundRobin)
+	for i := range 100_000 {
+		board.Add(Job{ID: JobID(i), Queue: "q", User: fmt.Sprintf("user%d", i%1000), Place: Place(i)})
+	}
+	b.Run("queue", func(b *testing.B) {
+		for range b.N {
+			board.CloseQueue("q")
+			board.OpenQueue("q")
+		}
+	})
+	b.Run("user", func(b *testing.B) {
+		for range b.N {
+			board.CloseUser("user500")
+			board.OpenUser("user500")
+		}
+	})
+}
+
+// BenchmarkEmptyBoard is a job that comes and goes alone: every record of it is made and dropped.
+func BenchmarkEmptyBoard(b *testing.B) {
+	board := NewBoard(facts{}, RoundRobin)
+	offer := Offer{Chain: []string{Any}}
+	b.ReportAllocs()
+	for i := range b.N {
+		board.Add(Job{ID: JobID(i), Queue: "q", User: "u", Place: Place(i)})
+		pick, _ := board.Next(offer)
+		board.Remove(pick.Job.ID)
+	}
+}
+
+// BenchmarkWake wakes, unparks and parks again with claims of one, of three and
+// of all queues parked.
+func BenchmarkWake(b *testing.B) {
+	for _, parked := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("parked=%d", parked), func(b *testing.B) {
+			w := NewWaiters()
+			offers := []Offer{
+				{Chain: []string{"manual", Any}},
+				{Chain: []string{"manual", "bulk", "fast"}},
+				{Chain: []string{"manual"}, Limited: true, FreeBytes: 1 << 30},
+			}
+			for i := range parked {
+				w.Park(uint64(i), offers[i%len(offers)])
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				age, ok := w.Wake("manual", "u", 3)
+				if !ok {
+					b.Fatal("nobody waits")
+				}
+				w.Unpark(age)
+				w.Park(uint64(parked+i), offers[age%3])
+			}
+		})
+	}
+}
