@@ -125,7 +125,7 @@ func (k *call) wait(ctx context.Context, target *node, e *Error) bool {
 		pause = max(pause, k.nextPause()) // the leader is known and at work: the others would ask the same one
 	default:
 		if !k.nudged || k.tries > 1 {
-			k.client.nodes.leave(target, e.Metadata["leader"])
+			k.client.nodes.leave(target, e.leader())
 		}
 		if k.tries%max(count, 1) == 0 {
 			pause = max(pause, k.nextPause())

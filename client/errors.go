@@ -52,9 +52,9 @@ const (
 	// ErrCancelled is the cause of a handler's context when its job was cancelled, and what Wait gives for such a job.
 	ErrCancelled Reason = "CANCELLED"
 	// ErrFailed is what Wait gives for a job that used up its attempts or was discarded.
-	ErrFailed Reason = "FAILED"
+	ErrFailed Reason = "JOB_FAILED"
 	// ErrTimedOut is what Wait gives for a job whose last run was lost or took too long.
-	ErrTimedOut Reason = "TIMED_OUT"
+	ErrTimedOut Reason = "JOB_TIMED_OUT"
 	// ErrDraining is the cause of a handler's context when the worker's grace time is over.
 	ErrDraining Reason = "DRAINING"
 	// ErrHandlersLeft is what Run gives when handlers went on after their contexts had ended.
@@ -62,6 +62,9 @@ const (
 	// ErrClosed is given by a closed client.
 	ErrClosed Reason = "CLIENT_CLOSED"
 )
+
+// errCallTimedOut is a server that ran out of the time of one attempt; its word that nothing happened is not relied on.
+const errCallTimedOut Reason = "TIMED_OUT"
 
 // Error gives the reason as words.
 func (r Reason) Error() string {
@@ -141,6 +144,9 @@ func (e *JobError) Is(target error) bool {
 	return false
 }
 
+// leader gives the address of the leader if the refusal names it.
+func (e *Error) leader() string { return e.Metadata["leader_url"] }
+
 // fromWire turns the error of one attempt into ours. An error that no server wrote has no reason.
 func fromWire(err error) *Error {
 	out := &Error{status: connect.CodeOf(err), cause: err}
@@ -188,7 +194,7 @@ func (e *Error) judge() verdict {
 	switch e.Reason {
 	case ErrNotLeader, ErrNoLeader, ErrBusy, ErrShuttingDown, ErrTooManyOpen:
 		return verdictNothing
-	case ErrUnknownOutcome:
+	case ErrUnknownOutcome, errCallTimedOut:
 		return verdictUnknown
 	case "":
 	default:

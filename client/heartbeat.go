@@ -100,7 +100,7 @@ func (p *pulse) send(ctx context.Context, part []*claim) (*fairlanev1.HeartbeatR
 		case isSessionEnd(e):
 			l.end(e.Reason)
 		case e.judge() != verdictFinal && e.Reason != ErrBusy:
-			l.client.nodes.leave(target, e.Metadata["leader"])
+			l.client.nodes.leave(target, e.leader())
 		}
 		return nil, sent, e
 	}

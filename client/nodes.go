@@ -47,7 +47,7 @@ func newNodes(client connect.HTTPClient, endpoints []string) (*nodes, error) {
 
 // baseURL accepts host:port and http(s) URLs.
 func baseURL(endpoint, scheme string) (string, error) {
-	text := strings.TrimSuffix(strings.TrimSpace(endpoint), "/")
+	text := strings.TrimSpace(endpoint)
 	if !strings.Contains(text, "://") {
 		text = scheme + "://" + text
 	}
@@ -55,7 +55,7 @@ func baseURL(endpoint, scheme string) (string, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return "", fmt.Errorf("fairlane: endpoint %q: want host:port or http://host:port", endpoint)
 	}
-	return text, nil
+	return strings.TrimSuffix(text, "/"), nil
 }
 
 // add gives the position of the address, which is new or known; -1 when the list is full. n.mu is held or n not yet shared.

@@ -1,0 +1,153 @@
+package fairlane
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fastClock is a machine's clock whose wall can be set.
+type fastClock struct {
+	machineClock
+	wallAhead atomic.Int64
+}
+
+func (c *fastClock) now() instant {
+	i := c.machineClock.now()
+	i.wall += time.Duration(c.wallAhead.Load())
+	return i
+}
+
+// world is a fake cluster of three nodes, a client of it, and what the worker's observer saw. It lives in a bubble, where time
+// passes only while all goroutines wait.
+type world struct {
+	*fake
+	t      *testing.T
+	client *Client
+	clock  *fastClock
+
+	eventsMu sync.Mutex
+	events   []Event
+}
+
+func inWorld(t *testing.T, body func(*testing.T, *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		c, err := Open(Config{Endpoints: []string{"n1:1", "n2:1", "n3:1"}, HTTPClient: &http.Client{Transport: f}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{fake: f, t: t, client: c, clock: &fastClock{machineClock: newMachineClock()}}
+		c.clock = w.clock
+		defer c.Close()
+		body(t, w)
+	})
+}
+
+func (w *world) observe(e Event) {
+	w.eventsMu.Lock()
+	defer w.eventsMu.Unlock()
+	w.events = append(w.events, e)
+}
+
+func (w *world) count(kind EventKind) (n int) {
+	w.eventsMu.Lock()
+	defer w.eventsMu.Unlock()
+	for _, e := range w.events {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// start runs a worker; stop ends it and gives what Run gave.
+func (w *world) start(lanes string, handle RawHandler, options ...WorkerOption) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	worker := NewWorker(w.client, append([]WorkerOption{Lanes(lanes), WorkerName("w"), Observe(w.observe)}, options...)...)
+	worker.HandleRest(handle)
+	out := make(chan error, 1)
+	go func() { out <- worker.Run(ctx) }()
+	var once sync.Once
+	var err error
+	stop = func() error {
+		once.Do(func() {
+			cancel()
+			err = <-out
+		})
+		return err
+	}
+	w.t.Cleanup(func() { _ = stop() })
+	synctest.Wait()
+	return stop
+}
+
+func (w *world) enqueue(queue string) JobID {
+	w.t.Helper()
+	h, err := w.client.Enqueue(w.t.Context(), "k", nil, To(queue))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	synctest.Wait()
+	return h.ID
+}
+
+func (w *world) job(id JobID) fakeJob {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tick()
+	return *w.jobs[uint64(id)]
+}
+
+// requests gives what the cluster saw of a method.
+func (w *world) requests(method string) []seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.log), func(s seen) bool { return s.method != method })
+}
+
+func (w *world) faults(plan func(seen) fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.plan = plan
+}
+
+func (w *world) wantState(id JobID, want State) {
+	w.t.Helper()
+	if got := w.job(id).State; got != want {
+		w.t.Errorf("job %d is %v, want %v", id, got, want)
+	}
+}
+
+// advance lets time pass and everything that it sets off come to rest.
+func advance(d time.Duration) {
+	time.Sleep(d) // virtual: the tests run in a bubble
+	synctest.Wait()
+}
+
+func quick(context.Context, *RawJob) ([]byte, error) { return []byte(`"ok"`), nil }
+
+// untilEnd is a handler that runs until its context ends and then says why.
+func untilEnd(causes *[]error, mu *sync.Mutex) RawHandler {
+	return func(ctx context.Context, _ *RawJob) ([]byte, error) {
+		<-ctx.Done()
+		mu.Lock()
+		defer mu.Unlock()
+		*causes = append(*causes, context.Cause(ctx))
+		return nil, ctx.Err()
+	}
+}
+
+func wantErr(t *testing.T, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("got error %v, want %v", got, want)
+	}
+}
