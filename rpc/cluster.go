@@ -92,3 +92,8 @@ func (s *clusterService) Join(ctx context.Context, r *v1.JoinRequest) (*v1.JoinR
 		harmless: true,
 	})
 }
+
+// Status is what this node knows. Never forwarded.
+func (s *clusterService) Status(context.Context, *v1.StatusRequest) (*v1.StatusResponse, error) {
+	return &v1.StatusResponse{}, nil
+}

@@ -39,6 +39,9 @@ func (c binaryCodec) MarshalStable(message any) ([]byte, error) { return c.Marsh
 func (binaryCodec) Unmarshal(data []byte, message any) error {
 	msg := message.(proto.Message)
 	if err := proto.Unmarshal(data, msg); err != nil {
+		if field := notText(data, msg.ProtoReflect().Descriptor(), 0); field != "" {
+			err = fmt.Errorf("field %s contains invalid UTF-8", field)
+		}
 		setUnreadable(msg, err)
 	}
 	return nil
@@ -92,11 +95,10 @@ func unreadable(msg proto.Message) (why string, found bool) {
 		if n < 0 {
 			return "", false
 		}
-		if number == unreadableField {
-			if _, _, tag := protowire.ConsumeTag(rest); tag > 0 && kind > 0 {
-				why, _ := protowire.ConsumeString(rest[tag:n])
-				return why, true
-			}
+		if number == unreadableField && kind == protowire.BytesType {
+			_, _, tag := protowire.ConsumeTag(rest)
+			why, _ := protowire.ConsumeString(rest[tag:n])
+			return why, true
 		}
 		rest = rest[n:]
 	}

@@ -111,7 +111,7 @@ var Table = []Entry{
 		"this job was not enqueued, because all or nothing was asked for and another job of the same call was refused[: job {job_position}]. Correct that one and send all again."},
 	{InvalidArgument, "FL1501", connect.CodeInvalidArgument, false,
 		"{field} is {value}; {want}. Nothing was done."},
-	{TooLarge, "FL1502", connect.CodeResourceExhausted, false,
+	{TooLarge, "FL1502", connect.CodeInvalidArgument, false,
 		"{field} has {value} bytes, {most} are allowed. Nothing was done. Send less, or store it elsewhere and send where it is."},
 	{Malformed, "FL1503", connect.CodeInvalidArgument, false,
 		"the request cannot be read: {why}. Nothing was done. Send {want}."},

@@ -127,6 +127,9 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, status int, err *c
 		_ = control.SetReadDeadline(time.Time{})
 	}
 	if status != 0 {
+		// Whoever reads this speaks none of the protocols served here: plain JSON, whatever was sent.
+		r = r.Clone(r.Context())
+		r.Header.Set("Content-Type", "application/json")
 		w = &statusWriter{ResponseWriter: w, status: status}
 	}
 	_ = g.writer.Write(w, r, err)
@@ -138,12 +141,7 @@ type statusWriter struct {
 	status int
 }
 
-func (w *statusWriter) WriteHeader(chosen int) {
-	if chosen == http.StatusOK { // gRPC has its status in the trailer
-		w.status = chosen
-	}
-	w.ResponseWriter.WriteHeader(w.status)
-}
+func (w *statusWriter) WriteHeader(int) { w.ResponseWriter.WriteHeader(w.status) }
 
 // boundedBody ends a body that is too large with an error of the table, which Connect passes on as it is.
 type boundedBody struct {

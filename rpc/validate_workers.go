@@ -69,9 +69,9 @@ func checkRelease(r *v1.ReleaseRequest) error {
 
 func checkDrain(r *v1.DrainRequest) error {
 	var f fields
+	f.text("name", r.GetName(), maxTextBytes)
 	f.check(r.GetSession() != 0 || r.GetName() != "", "session", "missing, and name too", "give one of them")
 	f.check(r.GetSession() == 0 || r.GetName() == "", "name", "given together with session", "give one of them")
-	f.text("name", r.GetName(), maxTextBytes)
 	return f.result()
 }
 

@@ -218,3 +218,5 @@ func (s *workerService) ListWorkers(_ context.Context, r *v1.ListWorkersRequest)
 }
 
 func warningText(w scheduler.Warning) string { return w.Code + ": " + w.Message }
+
+func workerAnswer(view fsm.WorkerView) *v1.Worker { return &v1.Worker{} }

@@ -1,0 +1,98 @@
+package rpc
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/fairlane-scheduler/fairlane/cluster"
+	"github.com/fairlane-scheduler/fairlane/fsm"
+)
+
+// testNode is a node of this process and the port that serves it.
+type testNode struct {
+	*cluster.Node
+	url  string
+	stop func()
+}
+
+// startNode starts a cluster of one node and waits until it leads.
+func startNode(t *testing.T) *testNode {
+	t.Helper()
+	node := openNode(t, true)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := node.WaitLeader(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := node.ReadBarrier(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return node
+}
+
+// openNode opens and serves a node on ports of the kernel's choice. It ends with the test.
+func openNode(t *testing.T, bootstrap bool) *testNode {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: t.Output()})
+	node, err := cluster.Open(cluster.Config{
+		DataDir: t.TempDir(), LogStore: "raft-wal", RaftListen: "127.0.0.1:0", APIAdvertise: listener.Addr().String(),
+		Bootstrap: bootstrap, Logger: logger, OnFatal: func(err error) { t.Error(err) },
+	})
+	if err != nil {
+		listener.Close()
+		t.Fatal(err)
+	}
+	handler, release := NewHandler(node, Config{Version: "test", Logger: logger})
+	serving, stopServing := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- Serve(serving, listener, handler) }()
+	stopped := false
+	out := &testNode{Node: node, url: "http://" + listener.Addr().String()}
+	out.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		limit, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := node.Shutdown(limit); err != nil {
+			t.Error(err)
+		}
+		stopServing()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		release()
+	}
+	t.Cleanup(out.stop)
+	return out
+}
+
+// fingerprint of the machine: its index and a digest of all its state.
+type fingerprint struct {
+	index  uint64
+	digest [32]byte
+}
+
+func (n *testNode) fingerprint(t *testing.T) fingerprint {
+	t.Helper()
+	var out fingerprint
+	var snapshot *fsm.Snapshot
+	n.View(func(m *fsm.Machine) {
+		out.index = m.AppliedIndex()
+		snapshot = m.Snapshot()
+	})
+	var err error
+	if out.digest, err = snapshot.Digest(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
