@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 )
 
@@ -120,8 +121,31 @@ func BenchmarkEmptyBoard(b *testing.B) {
 	}
 }
 
-// BenchmarkWake wakes, unparks and parks again with claims of one, of three and
-// of all queues parked.
+// BenchmarkAdd fills a board with 1,000,000 jobs of 1,000 users and shows the memory of one job.
+func BenchmarkAdd(b *testing.B) {
+	const jobs = 1_000_000
+	names := make([]string, 1000)
+	for i := range names {
+		names[i] = fmt.Sprintf("user%03d", i)
+	}
+	for range b.N {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		board := NewBoard(facts{}, RoundRobin)
+		for i := range jobs {
+			board.Add(Job{ID: JobID(i), Queue: "default", User: names[i%len(names)], Place: Place(i)})
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/jobs, "B/job")
+		runtime.KeepAlive(board)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs, "ns/job")
+}
+
+// BenchmarkWake wakes, and then also unparks and parks again, with claims of
+// several queues and of limited memory parked.
 func BenchmarkWake(b *testing.B) {
 	for _, parked := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("parked=%d", parked), func(b *testing.B) {
@@ -134,16 +158,24 @@ func BenchmarkWake(b *testing.B) {
 			for i := range parked {
 				w.Park(uint64(i), offers[i%len(offers)])
 			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			for i := range b.N {
-				age, ok := w.Wake("manual", "u", 3)
-				if !ok {
-					b.Fatal("nobody waits")
+			b.Run("wake", func(b *testing.B) {
+				for range b.N {
+					w.Wake("manual", "u", 3)
 				}
-				w.Unpark(age)
-				w.Park(uint64(parked+i), offers[age%3])
-			}
+			})
+			b.Run("wake-unpark-park", func(b *testing.B) { benchRepark(b, w, offers, parked) })
 		})
+	}
+}
+
+func benchRepark(b *testing.B, w *Waiters, offers []Offer, parked int) {
+	b.ReportAllocs()
+	for range b.N {
+		age, ok := w.Wake("manual", "u", 3)
+		if !ok {
+			b.Fatal("nobody waits")
+		}
+		w.Unpark(age)
+		w.Park(age+uint64(parked), offers[age%3])
 	}
 }

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"math"
 	"testing"
 )
@@ -70,5 +71,38 @@ func TestNothingIsKept(t *testing.T) {
 		if parts != 0 || len(b.star[size].items) != 0 {
 			t.Errorf("size %d: %d parts are left", size, parts)
 		}
+	}
+}
+
+// TestHeapsShrink floods one heap of each kind and drains it in both directions;
+// the order holds while the heaps give their memory back.
+func TestHeapsShrink(t *testing.T) {
+	const jobs = 4000
+	b := NewBoard(facts{}, FIFO)
+	for i := range jobs {
+		b.Add(Job{ID: JobID(i), Queue: "one", User: "u", Place: Place(jobs - i)})
+		b.Add(Job{ID: JobID(jobs + i), Queue: "many", User: fmt.Sprint(i), Place: Place(i)})
+	}
+	flood := cap(b.users["u"].parts[0].jobs.items)
+	for i := range jobs - 10 {
+		for _, queue := range []string{"one", "many"} {
+			pick, ok := b.Next(Offer{Chain: []string{queue}})
+			want := JobID(jobs - 1 - i)
+			if queue == "many" {
+				want = JobID(jobs + i)
+			}
+			if !ok || pick.Job.ID != want {
+				t.Fatalf("%s: got %d %v, want %d", queue, pick.Job.ID, ok, want)
+			}
+			b.Remove(pick.Job.ID)
+		}
+		if i%100 == 0 {
+			if err := checkBoard(b); err != nil {
+				t.Fatalf("after %d: %v", i, err)
+			}
+		}
+	}
+	if left := cap(b.users["u"].parts[0].jobs.items); left > flood/8 {
+		t.Errorf("a heap of 10 jobs keeps room for %d of %d", left, flood)
 	}
 }

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -30,10 +31,16 @@ type history struct {
 func newHistory(t *testing.T, seed uint64) *history {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	turns, mode := facts{}, Mode(rng.IntN(2))
+	users := []string{"", "u", "v", "w", "x", "y"}[:1+rng.IntN(6)]
+	if rng.IntN(4) == 0 { // enough for deep heaps of users
+		for i := range 40 {
+			users = append(users, fmt.Sprint(i))
+		}
+	}
 	return &history{
 		t: t, seed: seed, rng: rng, turns: turns, board: NewBoard(turns, mode), model: newNaive(turns, mode),
 		queues: []string{"a", "b", "c", "d"}[:1+rng.IntN(4)],
-		users:  []string{"", "u", "v", "w", "x", "y"}[:1+rng.IntN(6)],
+		users:  users,
 	}
 }
 

@@ -12,7 +12,7 @@ type Pick struct {
 // plus the queues in which the chosen user waits (for "*"), plus exclusions;
 // never the backlog.
 func (b *Board) Next(offer Offer) (Pick, bool) {
-	s := search{board: b, offer: &offer}
+	s := search{board: b, offer: offer}
 	if len(offer.Excluded) > 0 {
 		s.exclude(offer.Excluded)
 	}
@@ -35,7 +35,7 @@ func (b *Board) Next(offer Offer) (Pick, bool) {
 // stand where their heaps say; they are skipped in the heaps and looked at one by one.
 type search struct {
 	board        *Board
-	offer        *Offer
+	offer        Offer
 	excluded     map[JobID]struct{}
 	touched      map[*userPart]*entry // best job left; nil: none
 	touchedUsers []*userPart          // the keys, in the order of the exclusions
@@ -49,8 +49,9 @@ func (s *search) exclude(ids []JobID) {
 			continue
 		}
 		if s.excluded == nil {
-			s.excluded = make(map[JobID]struct{})
-			s.touched = make(map[*userPart]*entry)
+			s.excluded = make(map[JobID]struct{}, len(ids))
+			s.touched = make(map[*userPart]*entry, len(ids))
+			s.touchedUsers = make([]*userPart, 0, len(ids))
 		}
 		s.excluded[id] = struct{}{}
 		if _, known := s.touched[e.owner]; !known {
