@@ -12,9 +12,11 @@ import (
 	"go.uber.org/goleak"
 )
 
+// beMain in the environment makes this test binary the command that it tests.
+const beMain = "TEST_BINARY_IS_FAIRLANE"
+
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "as-fairlane" {
-		os.Args = append(os.Args[:1], os.Args[2:]...)
+	if os.Getenv(beMain) != "" {
 		main()
 	}
 	goleak.VerifyTestMain(m)

@@ -45,7 +45,8 @@ func (b *lockedBuffer) String() string {
 
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := &program{Cmd: exec.Command(os.Args[0], append([]string{"as-fairlane"}, args...)...), err: &lockedBuffer{}}
+	p := &program{Cmd: exec.Command(os.Args[0], args...), err: &lockedBuffer{}}
+	p.Env = append(os.Environ(), beMain+"=1")
 	read, write := io.Pipe()
 	p.Stdout, p.Stderr, p.out = write, p.err, bufio.NewReader(read)
 	process.Own(p.Cmd)
@@ -235,19 +236,54 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// TestSecondSignal: the first signal begins an orderly end, the second one ends at once.
-func TestSecondSignal(t *testing.T) {
-	a := newApp(nil, io.Discard, io.Discard, os.LookupEnv)
-	aborted := false
-	done := a.onAbort(func() { aborted = true })
-	a.abort()
-	if !aborted {
-		t.Error("the clean-up did not run")
+// TestDemo: the demonstration in small, with one kill, keeps every promise and leaves nothing behind.
+func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts five processes")
 	}
-	aborted = false
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	t.Setenv(beMain, "1")
+	code, out, errs := cli{}.run(t, "demo", "--files", "1500", "--kills", "1")
+	if code != exitOK || !strings.Contains(out, "Every promise held.") {
+		t.Errorf("exit code %d: %s\n%s", code, errs, out)
+	}
+	if left, _ := os.ReadDir(temp); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestSecondSignal: the first signal drains the worker, which waits for its command; the second one ends at once.
+func TestSecondSignal(t *testing.T) {
+	dir := t.TempDir()
+	_, api := server(t, filepath.Join(dir, "data"), "raft-wal")
+	begun := filepath.Join(dir, "begun")
+	worker := start(t, "work", "-e", api, "--grace", "10m", "--", "sh", "-c", "echo >"+begun+"; sleep 1000")
+	if code, _, errs := (cli{}).run(t, "enqueue", "slow", "-e", api); code != exitOK {
+		t.Fatal(errs)
+	}
+	eventually(t, "the command began", func() bool { _, err := os.Stat(begun); return err == nil })
+	if err := worker.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the worker drains", func() bool {
+		_, out, _ := cli{}.run(t, "worker", "list", "-e", api)
+		return strings.Contains(out, "draining")
+	})
+	if code := worker.stop(t, syscall.SIGTERM); code != exitSignal+int(syscall.SIGTERM) {
+		t.Errorf("exit code %d; errors: %s", code, worker.err)
+	}
+}
+
+// TestOnAbort: what was registered runs when the process is told to end at once, until it is taken out.
+func TestOnAbort(t *testing.T) {
+	a := newApp(nil, io.Discard, io.Discard, os.LookupEnv)
+	runs := 0
+	done := a.onAbort(func() { runs++ })
+	a.abort()
 	done()
 	a.abort()
-	if aborted {
-		t.Error("the clean-up ran after it was taken out")
+	if runs != 1 {
+		t.Errorf("ran %d times", runs)
 	}
 }

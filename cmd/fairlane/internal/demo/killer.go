@@ -49,14 +49,13 @@ func newKiller(kills, jobs int, rng *rand.Rand) killer {
 
 // step does what is due. It asks nodes only now and then: it is called for every report.
 func (k *killer) step(ctx context.Context, r *run) error {
-	switch {
-	case k.phase == calm && len(k.at) > 0 && r.tally.Done() >= k.at[0]:
-		return k.kill(ctx, r)
-	case k.phase == calm, time.Now().Before(k.next):
+	if k.phase == calm && (len(k.at) == 0 || r.tally.Done() < k.at[0]) || time.Now().Before(k.next) {
 		return nil
 	}
 	k.next = time.Now().Add(50 * time.Millisecond)
 	switch k.phase {
+	case calm:
+		return k.kill(ctx, r)
 	case silent:
 		if r.tally.ClaimAfter(k.since+quiet.Microseconds()) || time.Since(time.UnixMicro(k.since)) > patience/2 {
 			k.windows[len(k.windows)-1].until = time.Now().UnixMicro()
@@ -79,7 +78,7 @@ func (k *killer) step(ctx context.Context, r *run) error {
 func (k *killer) kill(ctx context.Context, r *run) error {
 	_, leader, err := r.servers.leader(ctx)
 	if errors.Is(err, errNoLeader) {
-		return nil // an election of its own accord; the next step tries again
+		return nil // an election that nobody forced; a later step tries again
 	}
 	if err != nil {
 		return err
@@ -92,7 +91,7 @@ func (k *killer) kill(ctx context.Context, r *run) error {
 	leader.process.kill()
 	k.at = k.at[1:]
 	k.windows = append(k.windows, window{killed: k.since})
-	k.phase, k.next = silent, time.Now()
+	k.phase = silent
 	r.verdict.Kills++
 	r.progress.Note("killed the leader, %s (SIGKILL), at %d of %d", leader.name, r.tally.Done(), len(r.work))
 	return nil

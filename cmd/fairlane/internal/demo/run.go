@@ -181,9 +181,7 @@ func (r *run) settle(ctx context.Context) error {
 	for _, w := range r.workers.all {
 		_ = process.Signal(w.cmd, syscall.SIGTERM)
 	}
-	for report := range r.workers.reports {
-		r.tally.Add(report)
-	}
+	r.lastReports(time.After(45 * time.Second))
 	for _, c := range append(append([]*child{}, r.workers.all...), r.servers.processes()...) {
 		if err := c.stop(15 * time.Second); err != nil {
 			r.verdict.Stops = append(r.verdict.Stops, err)
@@ -191,4 +189,19 @@ func (r *run) settle(ctx context.Context) error {
 	}
 	r.judgeReports()
 	return nil
+}
+
+// lastReports takes what the draining workers still report, until they have ended or the limit passes.
+func (r *run) lastReports(limit <-chan time.Time) {
+	for {
+		select {
+		case report, open := <-r.workers.reports:
+			if !open {
+				return
+			}
+			r.tally.Add(report)
+		case <-limit:
+			return // stop will say which one hangs
+		}
+	}
 }

@@ -83,6 +83,7 @@ func (s *servers) start(ctx context.Context, n *server) error {
 func waitFile(ctx context.Context, c *child, path string) (string, error) {
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
+	limit := time.After(20 * time.Second)
 	for {
 		if text, err := os.ReadFile(path); err == nil {
 			return strings.TrimSpace(string(text)), nil
@@ -91,6 +92,8 @@ func waitFile(ctx context.Context, c *child, path string) (string, error) {
 		case <-look.C:
 		case <-c.ended:
 			return "", fmt.Errorf("%s ended at its start: %v%s", c.name, c.err, c.lastWords())
+		case <-limit:
+			return "", fmt.Errorf("%s does not listen after 20 s%s", c.name, c.lastWords())
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
