@@ -179,7 +179,7 @@ func testSilentWorker(b *leaseBench) {
 	} else if length > shortLease+3*time.Second {
 		b.t.Errorf("the job came back only after %v", length)
 	}
-	if second.job() != id || second.GetFence() <= first.GetFence() || second.GetJob().GetCharged() != 2 {
+	if second.job() != id || second.GetFence() <= first.GetFence() || second.GetJob().GetAttempt() != 2 {
 		b.t.Errorf("the second claim is %v", second.Claim)
 	}
 	before := b.get(id)
