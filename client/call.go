@@ -66,7 +66,11 @@ func do[Req, Res any](ctx context.Context, k *call, method service[Req, Res], bu
 
 // attempt sends the request once.
 func attempt[Req, Res any](ctx context.Context, k *call, send func(context.Context, *Req) (*Res, error), req *Req) (*Res, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.limit)
+	limit := k.limit
+	if k.nudged {
+		limit = min(limit, attemptLimit) // it does not wait on the server any more
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if k.nudge == nil || k.nudged {
 		return send(ctx, req)

@@ -84,6 +84,9 @@ func (c *Client) Close() error {
 func (c *Client) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.life, func() { cancel(ErrClosed) })
+	if c.life.Err() != nil {
+		cancel(ErrClosed) // at once; the function above runs some time later
+	}
 	return ctx, func() {
 		stop()
 		cancel(nil)
