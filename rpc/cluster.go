@@ -38,7 +38,9 @@ func (s *clusterService) SetSettings(ctx context.Context, r *v1.SetSettingsReque
 			}
 			return &v1.SetSettingsResponse{Settings: settingsAnswer(result.GetSettings().GetSettings()), Position: positionOf(result)}, nil
 		},
-		remote: func(ctx context.Context, p *peer) (*v1.SetSettingsResponse, error) { return p.cluster.SetSettings(ctx, r) },
+		remote: func(ctx context.Context, p *peer) (*v1.SetSettingsResponse, error) {
+			return p.cluster.SetSettings(ctx, r)
+		},
 	})
 }
 
@@ -51,7 +53,9 @@ func (s *clusterService) Checkpoint(ctx context.Context, r *v1.CheckpointRequest
 			}
 			return &v1.CheckpointResponse{Index: result.GetIndex()}, nil
 		},
-		remote: func(ctx context.Context, p *peer) (*v1.CheckpointResponse, error) { return p.cluster.Checkpoint(ctx, r) },
+		remote: func(ctx context.Context, p *peer) (*v1.CheckpointResponse, error) {
+			return p.cluster.Checkpoint(ctx, r)
+		},
 		// A second marker is a marker.
 		harmless: true,
 	})

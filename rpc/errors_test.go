@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -133,4 +134,18 @@ func TestErrorsAreEqualBytes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// hasRetryInfo tells whether an error says when to try again.
+func hasRetryInfo(err error) bool {
+	var connectErr *connect.Error
+	if !errors.As(err, &connectErr) {
+		return false
+	}
+	for _, detail := range connectErr.Details() {
+		if detail.Type() == "google.rpc.RetryInfo" {
+			return true
+		}
+	}
+	return false
 }

@@ -22,6 +22,16 @@ const (
 	leaderLook = 250 * time.Millisecond
 )
 
+// leadership is what forwarding knows of the cluster. *cluster.Node has it.
+type leadership interface {
+	ID() string
+	IsLeader() bool
+	// Leader gives the leader's id and API address, as far as this node knows.
+	Leader() (id, apiAddress string, known bool)
+	// WaitLeader returns when some node leads, this one included.
+	WaitLeader(context.Context) error
+}
+
 // leaderCall is a call that only the leader can decide.
 type leaderCall[Resp any] struct {
 	// local runs it on this node.
@@ -58,15 +68,15 @@ func atLeader[Resp any](ctx context.Context, s *server, call leaderCall[Resp]) (
 
 // attempt makes one attempt. nothingDone: it reached no node that leads, and another may be made.
 func attempt[Resp any](ctx context.Context, s *server, call leaderCall[Resp]) (resp *Resp, err error, nothingDone bool) {
-	if s.node.IsLeader() {
+	if s.lead.IsLeader() {
 		resp, err := call.local(ctx)
 		if errors.Is(err, cluster.ErrNotLeader) {
 			return nil, err, true
 		}
 		return resp, s.failure(err), false
 	}
-	id, address, known := s.node.Leader()
-	if !known || address == "" || id == s.node.ID() || wasForwarded(ctx) {
+	id, address, known := s.lead.Leader()
+	if !known || address == "" || id == s.lead.ID() || wasForwarded(ctx) {
 		return nil, nil, true
 	}
 	leader := s.peers.at(address)
@@ -100,14 +110,14 @@ func (s *server) awaitLeader(ctx context.Context, began time.Time, last error) e
 		case <-pause.C:
 		case <-bounded.Done():
 		}
-		if s.node.WaitLeader(bounded) == nil && bounded.Err() == nil {
+		if s.lead.WaitLeader(bounded) == nil && bounded.Err() == nil {
 			return nil
 		}
 	}
 	if ctx.Err() != nil {
 		return s.failure(ctx.Err())
 	}
-	values := []string{"waited_ms", strconv.FormatInt(time.Since(began).Milliseconds(), 10), "node_id", s.node.ID()}
+	values := []string{"waited_ms", strconv.FormatInt(time.Since(began).Milliseconds(), 10), "node_id", s.lead.ID()}
 	if last != nil {
 		values = append(values, "why", last.Error())
 	}
@@ -126,13 +136,13 @@ func (s *server) failure(err error) error {
 	case errors.Is(err, cluster.ErrUnknownOutcome):
 		return problem(UnknownOutcome, "why", err.Error())
 	case errors.As(err, &busy):
-		return problemAfter(Busy, busy.RetryAfter, "node_id", s.node.ID(), "retry_ms", strconv.FormatInt(busy.RetryAfter.Milliseconds(), 10))
+		return problemAfter(Busy, busy.RetryAfter, "node_id", s.lead.ID(), "retry_ms", strconv.FormatInt(busy.RetryAfter.Milliseconds(), 10))
 	case errors.Is(err, cluster.ErrShutdown):
-		return problem(ShuttingDown, "node_id", s.node.ID())
+		return problem(ShuttingDown, "node_id", s.lead.ID())
 	case errors.Is(err, cluster.ErrNotLeader):
 		return s.notLeader()
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem(TimedOut, "node_id", s.node.ID(), "doing", "waiting")
+		return problem(TimedOut, "node_id", s.lead.ID(), "doing", "waiting")
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, err) // the caller has left; nobody reads this
 	}
@@ -140,8 +150,8 @@ func (s *server) failure(err error) error {
 }
 
 func (s *server) notLeader() error {
-	values := []string{"node_id", s.node.ID()}
-	if id, address, ok := s.node.Leader(); ok && id != s.node.ID() {
+	values := []string{"node_id", s.lead.ID()}
+	if id, address, ok := s.lead.Leader(); ok && id != s.lead.ID() {
 		values = append(values, "leader_id", id, "leader_url", baseURL(address))
 	}
 	return problem(NotLeader, values...)
@@ -162,7 +172,7 @@ func (s *server) followLeader(ctx context.Context) {
 			s.peers.leave(leaving)
 			leaving = ""
 		}
-		if _, address, known := s.node.Leader(); known && address != former {
+		if _, address, known := s.lead.Leader(); known && address != former {
 			former, leaving = address, former
 		}
 	}

@@ -33,6 +33,7 @@ type Config struct {
 // server is what all services share. Its methods may be called at the same time.
 type server struct {
 	node       *cluster.Node
+	lead       leadership // node
 	log        hclog.Logger
 	version    string
 	leaderWait time.Duration
@@ -43,7 +44,7 @@ type server struct {
 // NewHandler serves all services, /healthz and /readyz of a node. release closes the connections to other nodes; call it
 // after the HTTP server has ended.
 func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release func()) {
-	s := &server{node: node, log: cfg.Logger, version: cfg.Version, leaderWait: cfg.LeaderWait, peers: newPeers()}
+	s := &server{node: node, lead: node, log: cfg.Logger, version: cfg.Version, leaderWait: cfg.LeaderWait, peers: newPeers()}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
 	}
@@ -110,14 +111,14 @@ func services() []protoreflect.ServiceDescriptor {
 
 // recovered answers for a handler that panicked: the log gets everything, the caller a number to ask for.
 func (s *server) recovered(_ context.Context, spec connect.Spec, _ http.Header, value any) error {
-	incident := s.node.ID() + "-" + strconv.FormatUint(s.incidents.Add(1), 10)
+	incident := s.lead.ID() + "-" + strconv.FormatUint(s.incidents.Add(1), 10)
 	s.log.Error("a handler panicked", "incident", incident, "procedure", spec.Procedure, "panic", value, "stack", string(debug.Stack()))
-	return problem(Internal, "node_id", s.node.ID(), "incident", incident)
+	return problem(Internal, "node_id", s.lead.ID(), "incident", incident)
 }
 
 // internal answers for an error that no table knows, in the same way.
 func (s *server) internal(doing string, err error) error {
-	incident := s.node.ID() + "-" + strconv.FormatUint(s.incidents.Add(1), 10)
+	incident := s.lead.ID() + "-" + strconv.FormatUint(s.incidents.Add(1), 10)
 	s.log.Error("a call failed", "incident", incident, "doing", doing, "error", err)
-	return problem(Internal, "node_id", s.node.ID(), "incident", incident)
+	return problem(Internal, "node_id", s.lead.ID(), "incident", incident)
 }

@@ -94,7 +94,9 @@ func (s *queueService) ResumeQueue(ctx context.Context, r *v1.ResumeQueueRequest
 			position, err := s.setPaused(ctx, r.GetName(), false)
 			return &v1.ResumeQueueResponse{Position: position}, err
 		},
-		remote: func(ctx context.Context, p *peer) (*v1.ResumeQueueResponse, error) { return p.queues.ResumeQueue(ctx, r) },
+		remote: func(ctx context.Context, p *peer) (*v1.ResumeQueueResponse, error) {
+			return p.queues.ResumeQueue(ctx, r)
+		},
 	})
 }
 
@@ -111,6 +113,8 @@ func (s *queueService) DeleteQueue(ctx context.Context, r *v1.DeleteQueueRequest
 			}
 			return &v1.DeleteQueueResponse{Position: positionOf(result)}, nil
 		},
-		remote: func(ctx context.Context, p *peer) (*v1.DeleteQueueResponse, error) { return p.queues.DeleteQueue(ctx, r) },
+		remote: func(ctx context.Context, p *peer) (*v1.DeleteQueueResponse, error) {
+			return p.queues.DeleteQueue(ctx, r)
+		},
 	})
 }

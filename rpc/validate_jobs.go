@@ -88,7 +88,9 @@ func (f *fields) limits(at string, l *v1.JobLimits) {
 }
 
 // repeat numbers; a number without a session, or below the lowest open one, protects nothing.
-func (f *fields) repeat(at string, r *v1.Repeat) { f.numbers(at+".", r.GetSession(), r.GetNumber(), r.GetLowest()) }
+func (f *fields) repeat(at string, r *v1.Repeat) {
+	f.numbers(at+".", r.GetSession(), r.GetNumber(), r.GetLowest())
+}
 
 func (f *fields) numbers(at string, session, number, lowest uint64) {
 	if number == 0 {

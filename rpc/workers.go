@@ -189,7 +189,9 @@ func (s *workerService) Deregister(ctx context.Context, r *v1.DeregisterRequest)
 			}
 			return &v1.DeregisterResponse{Released: uint32(len(result.GetRelease().GetStatuses())), Position: positionOf(result)}, nil
 		},
-		remote: func(ctx context.Context, p *peer) (*v1.DeregisterResponse, error) { return p.workers.Deregister(ctx, r) },
+		remote: func(ctx context.Context, p *peer) (*v1.DeregisterResponse, error) {
+			return p.workers.Deregister(ctx, r)
+		},
 	})
 }
 
