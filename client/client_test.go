@@ -23,6 +23,7 @@ func TestSameNumberOverFailover(t *testing.T) {
 		"queue full":        {refuse: ErrBusy},
 		"shutting down":     {refuse: ErrShuttingDown},
 		"too many are open": {refuse: ErrTooManyOpen},
+		"out of time":       {refuse: errCallTimedOut},
 	}
 	for name, wrong := range cases {
 		t.Run(name, func(t *testing.T) {

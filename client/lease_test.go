@@ -191,14 +191,16 @@ func TestLostClaim(t *testing.T) {
 func TestGhosts(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		id := w.enqueue("a")
+		var lost uint64 // the number of the claim whose answer never arrives
 		w.faults(func(s seen) fault {
-			if c, ok := s.req.(*fairlanev1.ClaimRequest); ok && s.method == "Claim" && c.Lane == 0 {
-				switch {
-				case s.number == s.lowest || s.number <= 2:
-					if len(w.log) < 8 {
-						return fault{after: true}
-					}
-				}
+			c, ok := s.req.(*fairlanev1.ClaimRequest)
+			switch {
+			case !ok || c.Lane != 0:
+				return fault{}
+			case lost == 0:
+				lost = s.number
+				return fault{after: true}
+			case lost == s.number:
 				return fault{refuse: ErrTooOld}
 			}
 			return fault{}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // fastClock is a machine's clock whose wall can be set.
@@ -103,7 +105,9 @@ func (w *world) job(id JobID) fakeJob {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tick()
-	return *w.jobs[uint64(id)]
+	j := *w.jobs[uint64(id)]
+	j.Job = proto.CloneOf(j.Job)
+	return j
 }
 
 // requests gives what the cluster saw of a method.
