@@ -8,7 +8,7 @@ import (
 
 const (
 	// attemptLimit of one attempt of an ordinary call. A follower holds a call for up to 5 s while there is no leader.
-	attemptLimit = 10 * time.Second
+	attemptLimit = 7 * time.Second
 	// The pause between rounds over all nodes doubles from the first to the most; each is drawn from its upper half.
 	pauseFirst = 25 * time.Millisecond
 	pauseMost  = time.Second
@@ -20,7 +20,8 @@ type call struct {
 	limit  time.Duration // of one attempt
 	// harmless: whether the call took place is of no interest once nobody waits for its answer (reads, registrations).
 	harmless bool
-	// nudge, when closed, ends the attempt under way; the request is then built anew with nudged = true. Nil: never.
+	// nudge, when closed, ends the attempt under way; the request is then built anew with nudged = true. Nil: the call does
+	// not wait on the server for long.
 	nudge <-chan struct{}
 
 	// first is when the first attempt was sent that may have taken place.
@@ -46,7 +47,7 @@ func do[Req, Res any](ctx context.Context, k *call, method service[Req, Res], bu
 		if !k.unknown {
 			k.first = k.client.clock.now()
 		}
-		res, err := attempt(ctx, k, method(target), build(k.nudged))
+		res, err := attempt(ctx, k, target, method(target), build(k.nudged))
 		if err == nil {
 			return res, nil
 		}
@@ -65,7 +66,7 @@ func do[Req, Res any](ctx context.Context, k *call, method service[Req, Res], bu
 }
 
 // attempt sends the request once.
-func attempt[Req, Res any](ctx context.Context, k *call, send func(context.Context, *Req) (*Res, error), req *Req) (*Res, error) {
+func attempt[Req, Res any](ctx context.Context, k *call, target *node, send func(context.Context, *Req) (*Res, error), req *Req) (*Res, error) {
 	limit := k.limit
 	if k.nudged {
 		limit = min(limit, attemptLimit) // it does not wait on the server any more
@@ -75,12 +76,15 @@ func attempt[Req, Res any](ctx context.Context, k *call, send func(context.Conte
 	if k.nudge == nil || k.nudged {
 		return send(ctx, req)
 	}
+	silent := k.client.nodes.silence(target)
 	over := make(chan struct{})
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
 		select {
 		case <-k.nudge:
+			cancel()
+		case <-silent:
 			cancel()
 		case <-over:
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"connectrpc.com/connect"
+
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
 
@@ -96,6 +98,9 @@ func (p *pulse) send(ctx context.Context, part []*claim) (*fairlanev1.HeartbeatR
 	res, err := target.workers.Heartbeat(ctx, req)
 	if err != nil {
 		e := fromWire(err)
+		if errors.Is(err, context.DeadlineExceeded) && !connect.IsWireError(err) {
+			l.client.nodes.suspect(target)
+		}
 		switch {
 		case isSessionEnd(e):
 			l.end(e.Reason)

@@ -19,6 +19,8 @@ type node struct {
 	url     string
 	jobs    fairlanev1connect.JobServiceClient
 	workers fairlanev1connect.WorkerServiceClient
+	// silent is closed and replaced when the node gave no sign of life in time; nodes.mu guards the field.
+	silent chan struct{}
 }
 
 // nodes is the list of addresses and which of them is asked next. Safe for many goroutines.
@@ -74,6 +76,7 @@ func (n *nodes) add(base string) int {
 		url:     base,
 		jobs:    fairlanev1connect.NewJobServiceClient(n.client, base, plain),
 		workers: fairlanev1connect.NewWorkerServiceClient(n.client, base, plain),
+		silent:  make(chan struct{}),
 	})
 	return len(n.list) - 1
 }
@@ -105,4 +108,20 @@ func (n *nodes) leave(failed *node, leader string) {
 	if i := n.add(base); i >= 0 {
 		n.current = i
 	}
+}
+
+// suspect says that a node gave no sign of life in time. Calls that wait there for long, claims above all, are then sent
+// elsewhere: a machine that froze or lost its power does not even close its connections.
+func (n *nodes) suspect(silent *node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(silent.silent)
+	silent.silent = make(chan struct{})
+}
+
+// silence gives the channel that closes when the node is next suspected.
+func (n *nodes) silence(of *node) <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return of.silent
 }

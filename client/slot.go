@@ -113,7 +113,7 @@ func (n *lane) finish(c *claim, result []byte, outcome error) *claim {
 
 // isBadResult reports that the request itself was refused, not the claim.
 func isBadResult(err error) bool {
-	return errors.Is(err, ErrTooLarge) || errors.Is(err, ErrInvalidArgument) || errors.Is(err, ErrMalformed) || errors.Is(err, ErrStateFull)
+	return errors.Is(err, ErrTooLarge) || errors.Is(err, ErrInvalidArgument) || errors.Is(err, ErrMalformed)
 }
 
 func (n *lane) sendFinish(c *claim, result []byte, outcome error) (*fairlanev1.FinishResponse, *claim, error) {

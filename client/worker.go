@@ -55,6 +55,9 @@ func OnlyUser(user string) WorkerOption { return func(c *workerConfig) { c.user 
 // Grace is how long handlers may go on after Run's context has ended; default 30 s.
 func Grace(d time.Duration) WorkerOption { return func(c *workerConfig) { c.grace = d } }
 
+// StopWithin is how long Run waits for handlers after their contexts have ended; default 10 s.
+func StopWithin(d time.Duration) WorkerOption { return func(c *workerConfig) { c.stubborn = d } }
+
 // Observe calls f for each event of the worker, on the goroutine where it happens. f must be quick and safe for many
 // goroutines.
 func Observe(f func(Event)) WorkerOption { return func(c *workerConfig) { c.observe = f } }
@@ -68,7 +71,7 @@ func NewWorker(c *Client, options ...WorkerOption) *Worker {
 		lanes:    DefaultLanes,
 		name:     fmt.Sprintf("%s-%d-%08x", processName(), os.Getpid(), uint32(newNonce())),
 		grace:    30 * time.Second,
-		stubborn: 5 * time.Second,
+		stubborn: 10 * time.Second,
 		observe:  func(Event) {},
 		logger:   c.logger,
 	}

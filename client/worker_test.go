@@ -134,6 +134,24 @@ func TestAtCapacityBacksOff(t *testing.T) {
 	})
 }
 
+// TestSilentNode: a node that froze keeps its connections; the heartbeats notice, and the claim that waits there goes elsewhere.
+func TestSilentNode(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.lease = 3 * time.Second
+		w.faults(func(s seen) fault {
+			return fault{hang: s.node == "n1:1" && s.method != "Register" && s.method != "OpenSession"}
+		})
+		w.start("a:1", quick)
+		id := w.enqueue("a") // sent to n1 first, as the claim was
+		began := time.Now()
+		advance(2500 * time.Millisecond)
+		w.wantState(id, StateSucceeded)
+		if got := w.requests("Claim"); len(got) < 2 || got[0].number != got[1].number || got[1].node == "n1:1" {
+			t.Errorf("after %v: claims %v; want the same number at another node", time.Since(began), got)
+		}
+	})
+}
+
 // TestOutcomes: what a handler returns becomes the outcome; panics and lost goroutines are failures.
 func TestOutcomes(t *testing.T) {
 	broken := errors.New("broken")
