@@ -118,6 +118,9 @@ func (f *fake) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ctx.Err()
 	}
 	switch {
+	case x.fault.hang:
+		<-ctx.Done() // a frozen node does not even say that the time is over
+		return nil, ctx.Err()
 	case x.fault.dial:
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	case x.fault.before, x.fault.after:
@@ -167,10 +170,7 @@ func serve[Res proto.Message](f *fake, ctx context.Context, method string, req p
 	x.fault = f.plan(s)
 	f.mu.Unlock()
 	switch {
-	case x.fault.hang:
-		<-ctx.Done()
-		return none, ctx.Err()
-	case x.fault.dial, x.fault.before:
+	case x.fault.dial, x.fault.before, x.fault.hang:
 		return none, io.EOF
 	case x.fault.refuse != "":
 		return none, wireError(x.fault.refuse, x.fault.leader, x.fault.retry)
