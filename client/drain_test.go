@@ -3,7 +3,6 @@ package fairlane
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 )
@@ -39,9 +38,8 @@ func TestDrain(t *testing.T) {
 // TestDrainReleases: what is not done within the grace time is told so and given back.
 func TestDrainReleases(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var causes []error
-		stop := w.start("a:3", untilEnd(&causes, &mu), Grace(7*time.Second))
+		var ended endings
+		stop := w.start("a:3", ended.untilEnd, Grace(7*time.Second))
 		ids := []JobID{w.enqueue("a"), w.enqueue("a")}
 		began := time.Now()
 		wantErr(t, stop(), nil)
@@ -53,8 +51,8 @@ func TestDrainReleases(t *testing.T) {
 				t.Errorf("job %d is %v, released %d times; want pending, once", id, j.State, j.released)
 			}
 		}
-		if len(causes) != 2 || !errors.Is(causes[0], ErrDraining) {
-			t.Errorf("causes %v, want draining", causes)
+		if len(ended.causes()) != 2 || !errors.Is(ended.causes()[0], ErrDraining) {
+			t.Errorf("causes %v, want draining", ended.causes())
 		}
 	})
 }
@@ -62,14 +60,13 @@ func TestDrainReleases(t *testing.T) {
 // TestDrainWithoutCluster: Run returns although no node answers.
 func TestDrainWithoutCluster(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var causes []error
-		stop := w.start("a:3", untilEnd(&causes, &mu), Grace(time.Second))
+		var ended endings
+		stop := w.start("a:3", ended.untilEnd, Grace(time.Second))
 		w.enqueue("a")
 		w.faults(func(seen) fault { return fault{dial: true} })
 		wantErr(t, stop(), nil)
-		if len(causes) != 1 {
-			t.Errorf("causes %v, want one", causes)
+		if len(ended.causes()) != 1 {
+			t.Errorf("causes %v, want one", ended.causes())
 		}
 	})
 }
@@ -91,16 +88,15 @@ func TestHandlersLeft(t *testing.T) {
 // TestSessionEnded: the handlers of a session that the cluster has ended are lost, and the worker registers again.
 func TestSessionEnded(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var causes []error
-		stop := w.start("a:1", untilEnd(&causes, &mu))
+		var ended endings
+		stop := w.start("a:1", ended.untilEnd)
 		w.enqueue("a")
 		w.mu.Lock()
 		w.sessions[1].ended = ErrSessionEnded
 		w.mu.Unlock()
 		advance(21 * time.Second)
-		if len(causes) != 1 || !errors.Is(causes[0], ErrClaimLost) {
-			t.Errorf("causes %v, want a lost claim", causes)
+		if len(ended.causes()) != 1 || !errors.Is(ended.causes()[0], ErrClaimLost) {
+			t.Errorf("causes %v, want a lost claim", ended.causes())
 		}
 		if got := w.count(EventRegistered); got != 2 {
 			t.Errorf("registered %d times, want twice", got)
@@ -119,9 +115,8 @@ func TestSessionReplaced(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		worker := NewWorker(w.client, Lanes("a:1"), WorkerName("w"))
-		var mu sync.Mutex
-		var causes []error
-		worker.HandleRest(untilEnd(&causes, &mu))
+		var ended endings
+		worker.HandleRest(ended.untilEnd)
 		out := make(chan error, 1)
 		go func() { out <- worker.Run(ctx) }()
 		advance(0)
@@ -130,8 +125,8 @@ func TestSessionReplaced(t *testing.T) {
 		w.sessions[1].ended = ErrSessionReplaced
 		w.mu.Unlock()
 		wantErr(t, <-out, ErrSessionReplaced)
-		if len(causes) != 1 || !errors.Is(causes[0], ErrClaimLost) {
-			t.Errorf("causes %v, want a lost claim", causes)
+		if len(ended.causes()) != 1 || !errors.Is(ended.causes()[0], ErrClaimLost) {
+			t.Errorf("causes %v, want a lost claim", ended.causes())
 		}
 		if got := len(w.requests("Register")); got != 1 {
 			t.Errorf("registered %d times, want once", got)

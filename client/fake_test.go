@@ -69,6 +69,7 @@ type seen struct {
 	session        uint64
 	number, lowest uint64
 	nth            int // of this method, from 1
+	at             time.Time
 	req            proto.Message
 }
 
@@ -160,7 +161,7 @@ func serve[Res proto.Message](f *fake, ctx context.Context, method string, req p
 	var none Res
 	x := ctx.Value(exchangeKey{}).(*exchange)
 	f.mu.Lock()
-	s := seen{node: x.node, method: method, session: session, number: number, lowest: lowest, req: proto.Clone(req), nth: 1}
+	s := seen{node: x.node, method: method, session: session, number: number, lowest: lowest, req: proto.Clone(req), nth: 1, at: time.Now()}
 	for _, e := range f.log {
 		if e.method == method {
 			s.nth++

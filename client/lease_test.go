@@ -3,7 +3,6 @@ package fairlane
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,18 +14,17 @@ import (
 func TestCutOff(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.lease = 4 * time.Second
-		var mu sync.Mutex
-		var causes []error
-		w.start("a:1", untilEnd(&causes, &mu))
+		var ended endings
+		w.start("a:1", ended.untilEnd)
 		id := w.enqueue("a")
 		w.faults(func(seen) fault { return fault{dial: true} })
 		advance(2999 * time.Millisecond)
-		if len(causes) != 0 {
-			t.Fatalf("cancelled early: %v", causes)
+		if len(ended.causes()) != 0 {
+			t.Fatalf("cancelled early: %v", ended.causes())
 		}
 		advance(time.Millisecond)
-		if len(causes) != 1 || !errors.Is(causes[0], ErrClaimLost) {
-			t.Fatalf("causes %v after three quarters of the lease, want a lost claim", causes)
+		if len(ended.causes()) != 1 || !errors.Is(ended.causes()[0], ErrClaimLost) {
+			t.Fatalf("causes %v after three quarters of the lease, want a lost claim", ended.causes())
 		}
 		w.mu.Lock()
 		w.lease = time.Minute // nothing more is to be lost
@@ -71,15 +69,14 @@ func TestHeartbeatsKeep(t *testing.T) {
 // TestWallClockCounts: a wall clock that went further than the monotonic one, because the machine slept, ends the lease here too.
 func TestWallClockCounts(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var causes []error
-		w.start("a:1", untilEnd(&causes, &mu))
+		var ended endings
+		w.start("a:1", ended.untilEnd)
 		w.enqueue("a")
 		w.faults(func(seen) fault { return fault{dial: true} })
 		w.clock.wallAhead.Store(int64(46 * time.Second))
 		advance(watchMost)
-		if len(causes) != 1 || !errors.Is(causes[0], ErrClaimLost) {
-			t.Errorf("causes %v, want a lost claim", causes)
+		if len(ended.causes()) != 1 || !errors.Is(ended.causes()[0], ErrClaimLost) {
+			t.Errorf("causes %v, want a lost claim", ended.causes())
 		}
 		w.faults(func(seen) fault { return fault{} })
 	})
@@ -153,15 +150,14 @@ func TestNothingLeft(t *testing.T) {
 func TestParkedTimeIsNotLease(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.lease = 4 * time.Second
-		var mu sync.Mutex
-		var causes []error
-		w.start("a:1", untilEnd(&causes, &mu))
+		var ended endings
+		w.start("a:1", ended.untilEnd)
 		advance(20 * time.Second)
 		w.enqueue("a")
 		w.faults(func(s seen) fault { return fault{dial: s.method == "Heartbeat"} })
 		advance(2900 * time.Millisecond)
-		if len(causes) != 0 || w.count(EventStarted) != 1 {
-			t.Errorf("%d started, causes %v; want the handler running", w.count(EventStarted), causes)
+		if len(ended.causes()) != 0 || w.count(EventStarted) != 1 {
+			t.Errorf("%d started, causes %v; want the handler running", w.count(EventStarted), ended.causes())
 		}
 		w.faults(func(seen) fault { return fault{} })
 	})
@@ -170,16 +166,15 @@ func TestParkedTimeIsNotLease(t *testing.T) {
 // TestLostClaim: a claim that the cluster calls lost is neither finished nor released.
 func TestLostClaim(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var causes []error
-		w.start("a:1", untilEnd(&causes, &mu))
+		var ended endings
+		w.start("a:1", ended.untilEnd)
 		id := w.enqueue("a")
 		w.mu.Lock()
 		w.jobs[uint64(id)].fence, w.jobs[uint64(id)].State = 0, StateTimedOut
 		w.mu.Unlock()
 		advance(21 * time.Second)
-		if len(causes) != 1 || !errors.Is(causes[0], ErrClaimLost) {
-			t.Errorf("causes %v, want a lost claim", causes)
+		if len(ended.causes()) != 1 || !errors.Is(ended.causes()[0], ErrClaimLost) {
+			t.Errorf("causes %v, want a lost claim", ended.causes())
 		}
 		if n := len(w.requests("Finish")) + len(w.requests("Release")); n != 0 {
 			t.Errorf("%d requests about a lost claim", n)

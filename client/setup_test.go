@@ -138,15 +138,25 @@ func advance(d time.Duration) {
 
 func quick(context.Context, *RawJob) ([]byte, error) { return []byte(`"ok"`), nil }
 
+// endings are why the contexts of handlers ended.
+type endings struct {
+	mu   sync.Mutex
+	list []error
+}
+
 // untilEnd is a handler that runs until its context ends and then says why.
-func untilEnd(causes *[]error, mu *sync.Mutex) RawHandler {
-	return func(ctx context.Context, _ *RawJob) ([]byte, error) {
-		<-ctx.Done()
-		mu.Lock()
-		defer mu.Unlock()
-		*causes = append(*causes, context.Cause(ctx))
-		return nil, ctx.Err()
-	}
+func (e *endings) untilEnd(ctx context.Context, _ *RawJob) ([]byte, error) {
+	<-ctx.Done()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, context.Cause(ctx))
+	return nil, ctx.Err()
+}
+
+func (e *endings) causes() []error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.list)
 }
 
 func wantErr(t *testing.T, got, want error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -83,35 +82,33 @@ func TestLaneBackoff(t *testing.T) {
 		w.enqueue("a")
 		end := make(chan struct{})
 		w.start("a:2", func(context.Context, *RawJob) ([]byte, error) { <-end; return nil, nil })
-		var at []time.Time
 		w.faults(func(s seen) fault {
-			switch s.method {
-			case "Claim":
-				at = append(at, time.Now())
+			if s.method == "Claim" {
 				return fault{refuse: ErrUnknownLane}
 			}
 			return fault{}
 		})
-		advance(5 * time.Minute) // the claim that waited when this began is answered first
+		advance(5 * time.Minute)
+		claims := w.requests("Claim")[2:] // one brought the job, one waited when this began
 		want := time.Second
-		for i := 1; i < len(at); i++ {
-			if got := at[i].Sub(at[i-1]); got != want {
+		for i := 1; i < len(claims); i++ {
+			if got := claims[i].at.Sub(claims[i-1].at); got != want {
 				t.Fatalf("pause %d is %v, want %v", i, got, want)
 			}
 			want = min(want*115/100, 10*time.Second)
 		}
-		if len(at) < 30 || want != 10*time.Second {
-			t.Fatalf("%d claims, pause now %v", len(at), want)
+		if len(claims) < 30 || want != 10*time.Second {
+			t.Fatalf("%d claims, pause now %v", len(claims), want)
 		}
-		before := len(at)
+		before := len(w.requests("Claim"))
 		close(end)
 		advance(0)
-		if len(at) != before+1 {
-			t.Errorf("%d claims at the end of a job, want one at once", len(at)-before)
+		if got := len(w.requests("Claim")) - before; got != 1 {
+			t.Errorf("%d claims at the end of a job, want one at once", got)
 		}
 		advance(time.Second)
-		if len(at) != before+2 {
-			t.Errorf("%d claims a second later, want the back-off to begin anew", len(at)-before)
+		if got := len(w.requests("Claim")) - before; got != 2 {
+			t.Errorf("%d claims a second later, want the back-off to begin anew", got)
 		}
 	})
 }
@@ -245,16 +242,15 @@ func TestLostAnswers(t *testing.T) {
 // TestCancel: the handler of a cancelled job is told so, and whatever it returns frees the slot without changing the state.
 func TestCancel(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var causes []error
-		w.start("a:1", untilEnd(&causes, &mu))
+		var ended endings
+		w.start("a:1", ended.untilEnd)
 		id := w.enqueue("a")
 		if did, err := w.client.Cancel(t.Context(), id); !did || err != nil {
 			t.Fatal(did, err)
 		}
 		advance(21 * time.Second)
-		if len(causes) != 1 || !errors.Is(causes[0], ErrCancelled) {
-			t.Errorf("causes %v, want cancelled", causes)
+		if len(ended.causes()) != 1 || !errors.Is(ended.causes()[0], ErrCancelled) {
+			t.Errorf("causes %v, want cancelled", ended.causes())
 		}
 		if j := w.job(id); j.State != StateCancelled || j.fence != 0 {
 			t.Errorf("job is %v with fence %d, want cancelled without claim", j.State, j.fence)
