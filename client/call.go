@@ -122,24 +122,29 @@ func (k *call) gaveUp(ctx context.Context, last error) error {
 	return err
 }
 
-// wait prepares the next attempt: it moves on from a node that did not serve, and pauses after each round over all of them,
-// or when the cluster asks for it. It reports whether ctx still lives.
+// wait prepares the next attempt: it moves on from a node that did not serve, at once while there are others, and pauses after
+// each round over all of them. It reports whether ctx still lives.
 func (k *call) wait(ctx context.Context, target *node, e *Error) bool {
 	k.tries++
 	_, count := k.client.nodes.pick()
-	pause := e.RetryAfter
-	switch e.Reason {
-	case ErrBusy, ErrTooManyOpen:
-		pause = max(pause, k.nextPause()) // the leader is known and at work: the others would ask the same one
-	default:
-		if !k.nudged || k.tries > 1 {
-			k.client.nodes.leave(target, e.leader())
+	var pause time.Duration
+	switch {
+	case e.Reason == ErrBusy || e.Reason == ErrTooManyOpen:
+		// The leader is known and at work; the other nodes would ask the same one.
+		pause = e.RetryAfter + jitter(k.nextPause())
+	case k.nudged && e.Reason == "":
+		// We ended this attempt ourselves; or the node is gone, which the next attempt finds out.
+		pause = jitter(pauseFirst)
+		if k.tries > 1 {
+			k.client.nodes.leave(target, "")
 		}
-		if k.tries%max(count, 1) == 0 {
-			pause = max(pause, k.nextPause())
+	default:
+		k.client.nodes.leave(target, e.leader())
+		if k.tries%count == 0 {
+			pause = max(e.RetryAfter, jitter(k.nextPause()))
 		}
 	}
-	return sleep(ctx, jitter(pause))
+	return sleep(ctx, pause)
 }
 
 // nextPause doubles up to the most.

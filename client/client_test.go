@@ -108,6 +108,36 @@ func TestLeaderIsLearnt(t *testing.T) {
 	})
 }
 
+// TestRetryDelayIsKept: a cluster that asks for time gets it; a node that only points elsewhere does not hold the call up.
+func TestRetryDelayIsKept(t *testing.T) {
+	for name, c := range map[string]struct {
+		wrong       fault
+		least, most time.Duration
+	}{
+		"busy":           {fault{refuse: ErrBusy, retry: 3 * time.Second}, 3 * time.Second, 3100 * time.Millisecond},
+		"not the leader": {fault{refuse: ErrNotLeader, retry: 3 * time.Second}, 0, 0},
+		"node down":      {fault{dial: true}, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.faults(func(s seen) fault {
+					if s.method == "Enqueue" && s.nth == 1 {
+						return c.wrong
+					}
+					return fault{}
+				})
+				began := time.Now()
+				if _, err := w.client.Enqueue(t.Context(), "k", nil); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took < c.least || took > c.most {
+					t.Errorf("took %v, want %v to %v", took, c.least, c.most)
+				}
+			})
+		})
+	}
+}
+
 // TestSessionIsOpenedAgain: a call that finds its session ended is sent in a new one; with an unknown attempt only when its key protects it.
 func TestSessionIsOpenedAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
