@@ -211,19 +211,22 @@ func (n *naive) release(r *logv1.Release) string {
 	}
 	out := "release"
 	for _, fence := range r.GetFences() {
-		switch c := n.held(s, fence); {
-		case c == nil:
-			out += " lost"
-		case c.job.state == logv1.State_STATE_CANCELLED:
-			out += " cancelled"
-			delete(n.claims, fence)
-		default:
-			out += " ok"
-			delete(n.claims, fence)
-			n.pend(c.job, false)
-		}
+		out += n.releaseOne(s, fence)
 	}
 	return out
+}
+
+func (n *naive) releaseOne(s *naiveSession, fence uint64) string {
+	c := n.held(s, fence)
+	if c == nil {
+		return " lost"
+	}
+	delete(n.claims, fence)
+	if c.job.state == logv1.State_STATE_CANCELLED {
+		return " cancelled"
+	}
+	n.pend(c.job, false)
+	return " ok"
 }
 
 func (n *naive) finish(f *logv1.Finish, part func(func() string)) string {

@@ -33,7 +33,8 @@ func (n *naive) open(fresh *naiveSession, gone bool) string {
 				n.lose(n.claims[fence])
 			}
 		}
-		s.ended, s.replaced = true, true
+		s.ended = true
+		s.replaced = s.replaced || s.nonce != fresh.nonce
 	}
 	n.nextSession++
 	fresh.id, fresh.heard, fresh.lowest, fresh.answers = n.nextSession, n.lease, 0, map[uint64]naiveAnswer{}
@@ -67,8 +68,12 @@ func (n *naive) deregister(id uint64) string {
 	if refusal != "" {
 		return refusal
 	}
+	out := "release"
+	for _, fence := range n.fencesOf(s) {
+		out += n.releaseOne(s, fence)
+	}
 	s.ended = true
-	return "done"
+	return out
 }
 
 // lose ends a claim whose lease or run limit ended, or whose worker is gone.
