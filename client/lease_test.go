@@ -214,3 +214,36 @@ func TestGhosts(t *testing.T) {
 		w.wantState(id, StateSucceeded)
 	})
 }
+
+// TestManyClaims: more claims than one heartbeat may name go in several, and none of them looks like one that we do not hold.
+func TestManyClaims(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		const many = fencesPerBeat + 200
+		jobs := make([]NewJob, many)
+		for i := range jobs {
+			jobs[i] = NewJob{Kind: "k", Options: []EnqueueOption{To("a")}}
+		}
+		for len(jobs) > 0 {
+			n := min(len(jobs), maxMany)
+			if _, err := w.client.EnqueueMany(t.Context(), jobs[:n]); err != nil {
+				t.Fatal(err)
+			}
+			jobs = jobs[n:]
+		}
+		var ended endings
+		stop := w.start("a:2000", ended.untilEnd, Grace(0))
+		advance(2 * time.Minute)
+		if got := len(ended.causes()); got != 0 || w.count(EventStarted) != many {
+			t.Errorf("%d started, %d ended; want %d and none", w.count(EventStarted), got, many)
+		}
+		for _, s := range w.requests("Heartbeat") {
+			if n := len(s.req.(*fairlanev1.HeartbeatRequest).Fences); n > fencesPerBeat {
+				t.Fatalf("a heartbeat with %d fences", n)
+			}
+		}
+		if got := len(w.requests("Release")); got != 0 {
+			t.Errorf("%d releases of claims that we hold", got)
+		}
+		wantErr(t, stop(), nil)
+	})
+}
