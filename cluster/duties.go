@@ -1,0 +1,143 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+// leadership is one time of this node as the leader.
+type leadership struct {
+	node *Node
+	id   uint64 // random; the lease clock runs only between batches of one leadership
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	work     chan struct{} // there is something to pack
+	gathered chan struct{} // as many commands are queued as were wanted
+	// nextTick is when a batch goes out even if nobody asks. The proposer's goroutine alone.
+	nextTick time.Time
+
+	mu     sync.Mutex
+	closed error // why nothing is taken any longer
+	urgent queue
+	normal queue
+	room   chan struct{} // closed when urgent has room again; nil while nobody waits
+	want   int
+	parking
+	readers []chan read
+}
+
+// watchLeadership runs the duties while raft says that this node leads. It listens on LeaderCh: a leadership that was lost
+// and regained between two looks shows there as true after true.
+func (n *Node) watchLeadership() {
+	var now *leadership
+	stop := func() {
+		if now != nil {
+			now.end()
+			now = nil
+		}
+	}
+	defer stop()
+	for {
+		select {
+		case leads := <-n.raft.LeaderCh():
+			stop()
+			if leads && !n.raftStopped() {
+				now = n.startLeadership()
+			}
+		case <-n.life.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) raftStopped() bool { return n.fault.Load() != nil || n.life.Err() != nil }
+
+func (n *Node) startLeadership() *leadership {
+	l := &leadership{
+		node: n, id: drawID(), work: make(chan struct{}, 1), gathered: make(chan struct{}, 1), parking: newParking(),
+	}
+	l.ctx, l.cancel = context.WithCancel(n.life)
+	l.running.Go(l.serve)
+	return l
+}
+
+func drawID() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// serve from the barrier to the end of the leadership.
+func (l *leadership) serve() {
+	n := l.node
+	if err := await(l.ctx, n.raft.Barrier(0)); err != nil {
+		if l.ctx.Err() == nil {
+			n.log.Warn("leadership ended before its duties began", "error", err)
+		}
+		return
+	}
+	l.mu.Lock()
+	l.nextTick = time.Now() // the first batch says at once that the lease clock runs again
+	l.mu.Unlock()
+	n.leading.Store(l)
+	l.running.Go(l.keepMembers)
+	l.propose()
+}
+
+// end the leadership: everybody is answered and its goroutines are gone when this returns.
+func (l *leadership) end() {
+	l.node.leading.CompareAndSwap(l, nil)
+	l.cancel()
+	l.close(ErrNotLeader)
+	l.running.Wait()
+	l.close(ErrNotLeader) // what the last batch parked or woke
+	l.node.leading.CompareAndSwap(l, nil)
+}
+
+// close takes no more commands and answers all that wait; those in flight are answered by the proposer.
+func (l *leadership) close(reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed == nil {
+		l.closed = reason
+	}
+	if l.room != nil {
+		close(l.room)
+		l.room = nil
+	}
+	for _, q := range []*queue{&l.urgent, &l.normal} {
+		for _, p := range q.list {
+			l.answer(p, answer{err: l.closed})
+		}
+		*q = queue{}
+	}
+	l.dismiss(l.closed)
+	for _, r := range l.readers {
+		r <- read{err: l.closed}
+	}
+	l.readers = nil
+}
+
+// dismiss all parked claims. The caller holds mu.
+func (l *leadership) dismiss(reason error) {
+	for _, p := range l.byAge {
+		l.unpark(p)
+		l.answer(p, answer{err: reason})
+	}
+	for _, p := range l.woken {
+		l.answer(p, answer{err: reason})
+	}
+	l.woken, l.rescan = nil, nil
+}
+
+func (l *leadership) counts() (parked, queued int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.byAge), l.queued()
+}

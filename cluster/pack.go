@@ -1,0 +1,279 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairlane-scheduler/fairlane/fsm"
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+const (
+	// packCommands bounds a batch; each job of an enqueue counts as one.
+	packCommands = 1024
+	// packBytes bounds a batch too; a larger command goes alone.
+	packBytes = 256 << 10
+	// maxQueued commands and maxQueuedBytes wait on the leader; then callers are told to come back later.
+	maxQueued      = 16_384
+	maxQueuedBytes = 64 << 20
+	// maxUrgent heartbeats, finishes, releases and cancels wait; then their callers wait for room. They are never shed.
+	maxUrgent = 65_536
+	// busyRetry is what a caller is told when the queue is full.
+	busyRetry = 200 * time.Millisecond
+)
+
+// where a pending command is. Guarded by leadership.mu.
+type where uint8
+
+const (
+	inQueue where = iota
+	inFlight
+	isParked
+	isWoken
+	isAnswered
+)
+
+// pending is one caller's command on its way.
+type pending struct {
+	command *logv1.Command
+	bytes   int
+	weight  int
+	urgent  bool
+	claim   *logv1.Claim // nil for other commands
+
+	// Guarded by leadership.mu from submit on.
+	where where
+	// waits: an empty answer parks the claim.
+	waits bool
+	claimSpot
+
+	answered chan answer // has room for the only one
+}
+
+type answer struct {
+	result *logv1.Result
+	parked time.Duration
+	err    error
+}
+
+func newPending(command *logv1.Command) *pending {
+	p := &pending{command: command, bytes: proto.Size(command), weight: 1, answered: make(chan answer, 1)}
+	switch op := command.GetOp().(type) {
+	case *logv1.Command_Heartbeat, *logv1.Command_Finish, *logv1.Command_Release, *logv1.Command_Cancel:
+		p.urgent = true
+	case *logv1.Command_Enqueue:
+		p.weight = max(1, len(op.Enqueue.GetJobs()))
+	case *logv1.Command_Claim:
+		p.claim = op.Claim
+	}
+	return p
+}
+
+// queue of pending commands, first in first out. Abandoned ones are skipped when they come to the front.
+type queue struct {
+	list  []*pending
+	bytes int
+}
+
+func (q *queue) push(p *pending) {
+	q.list = append(q.list, p)
+	q.bytes += p.bytes
+}
+
+// pop the first; the caller has looked at list[0].
+func (q *queue) pop() {
+	q.bytes -= q.list[0].bytes
+	q.list[0] = nil
+	q.list = q.list[1:]
+	if len(q.list) == 0 {
+		q.list = nil
+	}
+}
+
+// submit puts a command into its queue.
+func (l *leadership) submit(ctx context.Context, p *pending) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p.urgent && l.closed == nil && len(l.urgent.list) >= maxUrgent {
+		if l.room == nil {
+			l.room = make(chan struct{})
+		}
+		room := l.room
+		l.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+		}
+		l.mu.Lock()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case l.closed != nil:
+		return l.closed
+	case p.urgent:
+		l.urgent.push(p)
+	case len(l.normal.list) >= maxQueued, l.normal.bytes > maxQueuedBytes:
+		return &BusyError{RetryAfter: busyRetry}
+	default:
+		l.normal.push(p)
+	}
+	poke(l.work)
+	if l.want > 0 && l.queued() >= l.want {
+		poke(l.gathered)
+	}
+	return nil
+}
+
+// abandon a command whose caller left: its answer if there is one, else what is known of its outcome.
+func (l *leadership) abandon(p *pending, cause error) answer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch p.where {
+	case isAnswered:
+		return <-p.answered
+	case inFlight:
+		p.waits = false // an empty answer of it must not be parked
+		return answer{err: fmt.Errorf("%w: %w", ErrUnknownOutcome, cause)}
+	case isParked:
+		l.unpark(p)
+	}
+	l.answer(p, answer{err: cause})
+	return answer{err: cause}
+}
+
+// answer the caller, once. The caller holds mu.
+func (l *leadership) answer(p *pending, a answer) {
+	if p.where != isAnswered {
+		p.where = isAnswered
+		p.answered <- a
+	}
+}
+
+// queued commands of both queues. The caller holds mu.
+func (l *leadership) queued() int { return len(l.urgent.list) + len(l.normal.list) }
+
+// wantQueued asks for a signal when so many commands are queued; false if they are already. 0 takes it back.
+func (l *leadership) wantQueued(count int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.want = count
+	select {
+	case <-l.gathered:
+	default:
+	}
+	return l.queued() < count
+}
+
+func (l *leadership) hasWork() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queued() > 0 || len(l.readers) > 0 || len(l.woken) > 0 || len(l.rescan) > 0
+}
+
+// batch is what goes into one log entry, and who waits for it.
+type batch struct {
+	entry   logv1.Batch
+	pending []*pending
+	readers []chan read
+
+	weight, bytes int
+}
+
+// takes tells whether a command still fits; a large one goes alone.
+func (b *batch) takes(p *pending) bool {
+	return len(b.pending) == 0 || b.weight+p.weight <= packCommands && b.bytes+p.bytes <= packBytes
+}
+
+func (b *batch) add(p *pending) {
+	p.where = inFlight
+	b.pending = append(b.pending, p)
+	b.weight += p.weight
+	b.bytes += p.bytes
+}
+
+// pack the next batch: urgent commands, then others with enqueues before claims, then the parked claims that those
+// enqueues wake. nil if nothing is to be proposed now.
+func (l *leadership) pack() *batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := &batch{}
+	l.node.View(func(m *fsm.Machine) {
+		l.look(m)
+		l.takeUrgent(b)
+		claims := l.takeWoken(b)
+		claims = append(claims, l.takeNormal(m, b)...)
+		for _, p := range b.pending {
+			if enqueue := p.command.GetEnqueue(); enqueue != nil {
+				claims = append(claims, l.wakeFor(m, b, enqueue)...)
+			}
+		}
+		b.pending = append(b.pending, claims...)
+	})
+	b.readers, l.readers = l.readers, nil
+	if len(b.pending) == 0 && len(b.readers) == 0 && time.Now().Before(l.nextTick) {
+		return nil
+	}
+	b.entry.Commands = make([]*logv1.Command, len(b.pending))
+	for i, p := range b.pending {
+		b.entry.Commands[i] = p.command
+	}
+	return b
+}
+
+func (l *leadership) takeUrgent(b *batch) {
+	for len(l.urgent.list) > 0 {
+		p := l.urgent.list[0]
+		if p.where == isAnswered {
+			l.urgent.pop()
+			continue
+		}
+		if !b.takes(p) {
+			break
+		}
+		b.add(p)
+		l.urgent.pop()
+	}
+	if l.room != nil && len(l.urgent.list) < maxUrgent {
+		close(l.room)
+		l.room = nil
+	}
+}
+
+// takeNormal adds commands and returns claims, which go behind them. A claim for which nothing is there is parked.
+func (l *leadership) takeNormal(m *fsm.Machine, b *batch) (claims []*pending) {
+	for len(l.normal.list) > 0 {
+		p := l.normal.list[0]
+		if p.where == isAnswered {
+			l.normal.pop()
+			continue
+		}
+		if p.claim != nil && p.waits && m.Peek(fsm.SessionID(p.claim.GetSession()), p.claim.GetLane()) == fsm.PeekNothing {
+			l.normal.pop()
+			l.park(m, p)
+			continue
+		}
+		if len(claims) > 0 && b.weight+p.weight > packCommands || !b.takes(p) {
+			break
+		}
+		l.normal.pop()
+		if p.claim != nil {
+			l.fly(b, p)
+			claims = append(claims, p)
+			continue
+		}
+		b.add(p)
+	}
+	return claims
+}
+
+// fly counts a claim into the batch; the caller puts it behind the other commands.
+func (l *leadership) fly(b *batch, p *pending) {
+	p.where = inFlight
+	b.weight += p.weight
+	b.bytes += p.bytes
+}

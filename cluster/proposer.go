@@ -1,0 +1,218 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairlane-scheduler/fairlane/fsm"
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+const (
+	// rules is the number of the meaning of what this version proposes.
+	rules = 1
+	// gatherTime is how long the proposer waits for the callers that it has just answered to come back.
+	gatherTime = 300 * time.Microsecond
+	// refusedPause follows a batch that raft did not take, while a transfer of leadership goes on.
+	refusedPause = 20 * time.Millisecond
+)
+
+// Propose a command and wait for the machine's answer. Errors that say that this attempt did nothing: ErrNotLeader,
+// ErrShutdown, *BusyError, and the error of ctx alone. ErrUnknownOutcome: it was done or not.
+func (n *Node) Propose(ctx context.Context, command *logv1.Command) (*logv1.Result, error) {
+	l, err := n.lead()
+	if err != nil {
+		return nil, err
+	}
+	p := newPending(command)
+	if err := l.submit(ctx, p); err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-p.answered:
+		return a.result, a.err
+	case <-ctx.Done():
+		a := l.abandon(p, ctx.Err())
+		return a.result, a.err
+	}
+}
+
+// lead gives the leadership that takes commands now.
+func (n *Node) lead() (*leadership, error) {
+	if n.isClosing() {
+		return nil, ErrShutdown
+	}
+	if l := n.leading.Load(); l != nil {
+		return l, nil
+	}
+	return nil, ErrNotLeader
+}
+
+// propose is the proposer: one goroutine, one batch in flight, until ctx ends.
+func (l *leadership) propose() {
+	for l.waitWork() {
+		b := l.pack()
+		if b == nil {
+			continue
+		}
+		outcome, err := l.commit(b)
+		if err != nil {
+			l.refuse(b, err)
+			l.pause(refusedPause)
+			continue
+		}
+		answers, queued := l.settle(b, outcome)
+		if answers > 1 || queued > 0 {
+			l.gather(answers + queued)
+		}
+	}
+}
+
+// waitWork waits until there is something to propose; false when the leadership ends.
+func (l *leadership) waitWork() bool {
+	if l.ctx.Err() != nil {
+		return false
+	}
+	if l.hasWork() {
+		return true
+	}
+	timer := time.NewTimer(time.Until(l.nextTick))
+	defer timer.Stop()
+	select {
+	case <-l.work:
+	case <-timer.C:
+	case <-l.ctx.Done():
+		return false
+	}
+	return true
+}
+
+// gather waits until so many commands are queued, but not for long. A caller with one call in flight comes back at once
+// after its answer; then its next command shares a batch with those that queued meanwhile.
+func (l *leadership) gather(count int) {
+	if !l.wantQueued(count) {
+		return
+	}
+	timer := time.NewTimer(gatherTime)
+	defer timer.Stop()
+	select {
+	case <-l.gathered:
+	case <-timer.C:
+	case <-l.ctx.Done():
+	}
+	l.wantQueued(0)
+}
+
+func (l *leadership) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.ctx.Done():
+	}
+}
+
+// commit one batch: stamped, replicated and applied here. The error is one of this package.
+func (l *leadership) commit(b *batch) (fsm.Outcome, error) {
+	clock := l.node.config.Clock
+	b.entry.Rules = rules
+	b.entry.NowMs = clock.WallMillis()
+	b.entry.MonotonicMs = clock.MonotonicMillis()
+	b.entry.Leadership = l.id
+	data, err := proto.Marshal(&b.entry)
+	if err != nil { // nothing of it went anywhere
+		return fsm.Outcome{}, fmt.Errorf("%w: a command cannot be written: %w", ErrNotLeader, err)
+	}
+	f := &flight{first: &data[0], done: make(chan fsm.Outcome, 1)}
+	l.node.machine.flight.Store(f)
+	answered := make(chan error, 1)
+	go func() { answered <- l.node.raft.Apply(data, 0).Error() }()
+	select {
+	case outcome := <-f.done:
+		afterCommit(&b.entry)
+		return outcome, nil
+	case err = <-answered:
+	case <-l.ctx.Done():
+		err = l.ctx.Err()
+	}
+	select { // both may have come
+	case outcome := <-f.done:
+		afterCommit(&b.entry)
+		return outcome, nil
+	default:
+	}
+	if err == nil {
+		err = errors.New("the batch was committed, but its answers are lost")
+	}
+	return fsm.Outcome{}, proposalError(err)
+}
+
+// refuse answers a batch of which nothing is known, or that raft did not take.
+func (l *leadership) refuse(b *batch, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range b.pending {
+		l.answer(p, answer{err: err})
+	}
+	for _, r := range b.readers {
+		r <- read{err: ErrNotLeader} // a read did nothing, whatever became of its batch
+	}
+	l.nextTick = time.Now().Add(refusedPause)
+}
+
+// settle answers a batch that was applied, and parks and wakes claims after it. It returns the number of answers, and of
+// the commands that queued while it was in flight.
+func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	queued = l.queued()
+	l.node.View(func(m *fsm.Machine) {
+		var missed []wish
+		for i, p := range b.pending {
+			result := outcome.Results[i]
+			if l.keepsWaiting(p, result) {
+				missed = append(missed, p.wish)
+				l.park(m, p)
+				continue
+			}
+			l.answer(p, answer{result: result, parked: p.parked})
+			answers++
+		}
+		l.wakeAfter(m, &outcome, missed)
+		l.schedule(m, outcome.More)
+	})
+	for _, r := range b.readers {
+		r <- read{index: outcome.Index}
+	}
+	return answers, queued
+}
+
+// idleTick is the longest time between two batches while a session exists, and between two looks at the wall clock.
+const idleTick = 500 * time.Millisecond
+
+// noTick is the time to the next batch that nobody asks for, when nothing needs one.
+const noTick = time.Hour
+
+// schedule when the next batch must go out even if nobody asks for one. The caller holds mu.
+func (l *leadership) schedule(m *fsm.Machine, more bool) {
+	wait := noTick
+	if m.HasSessions() {
+		wait = idleTick
+	}
+	due, _, hasWall, hasLease := m.NextTimers()
+	if hasLease {
+		wait = min(wait, idleTick)
+	}
+	if hasWall {
+		left := time.Duration(due-l.node.config.Clock.WallMillis()) * time.Millisecond
+		wait = min(wait, max(left, time.Millisecond))
+	}
+	if more {
+		wait = 0
+	}
+	l.nextTick = time.Now().Add(wait)
+}

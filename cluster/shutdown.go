@@ -1,0 +1,68 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// transferLimit is the watchdog of the only attempt to hand leadership over.
+const transferLimit = 2 * time.Second
+
+// Shutdown ends this node: parked claims and new commands are told, leadership is handed over once, then the transport,
+// raft and the stores are closed, in this order. It may be repeated; every call returns when the end is reached or its
+// own ctx ends.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.shutdown.once.Do(func() {
+		close(n.closing)
+		go func() {
+			n.shutdown.err = n.close()
+			close(n.shutdown.done)
+		}()
+	})
+	select {
+	case <-n.shutdown.done:
+		return n.shutdown.err
+	case <-ctx.Done():
+		return fmt.Errorf("cluster: shutdown: %w", ctx.Err())
+	}
+}
+
+func (n *Node) close() error {
+	if l := n.leading.Load(); l != nil {
+		l.mu.Lock()
+		l.dismiss(ErrShutdown)
+		l.mu.Unlock()
+		n.handOver()
+	}
+	n.end()
+	n.running.Wait()
+	n.feed.close()
+	// The transport goes first: raft's shutdown waits for answers of nodes that may never come.
+	errs := []error{n.wire.Close()}
+	if err := n.raft.Shutdown().Error(); err != nil {
+		errs = append(errs, fmt.Errorf("cluster: end of raft: %w", err))
+	}
+	n.machine.digests.computing.Wait()
+	errs = append(errs, n.stores.close())
+	return errors.Join(errs...)
+}
+
+// handOver the leadership, once: a second attempt can wedge. Failing is no harm: the others elect a leader.
+func (n *Node) handOver() {
+	others := 0
+	for _, server := range n.servers() {
+		if isVoter(server) && string(server.ID) != n.id {
+			others++
+		}
+	}
+	if others == 0 {
+		return
+	}
+	limit, cancel := context.WithTimeout(context.Background(), transferLimit)
+	defer cancel()
+	if err := await(limit, n.raft.LeadershipTransfer()); err != nil {
+		n.log.Warn("leadership was not handed over", "error", err)
+	}
+}
