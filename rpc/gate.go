@@ -1,8 +1,10 @@
 package rpc
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +21,7 @@ const (
 	maxDrainBytes = 64 << 20
 	// maxDeclaredBytes is Connect's own limit. It is above ours, because its error carries no code.
 	maxDeclaredBytes = 1 << 30
-	// maxBodyTime is how long a caller may take to send one body.
+	// maxBodyTime for one body to come.
 	maxBodyTime = 30 * time.Second
 	// maxTimeout that a caller may ask for. Connect does not accept a longer one.
 	maxTimeoutDigits = 10
@@ -38,6 +40,9 @@ type gate struct {
 	next    http.Handler
 	methods map[string]bool // procedure -> may be called with GET
 	writer  *connect.ErrorWriter
+	node    string
+	// bodyTime is how long a caller may take to send one body.
+	bodyTime time.Duration
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -56,7 +61,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		most = maxPayloadBodyBytes
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &boundedBody{ReadCloser: r.Body, control: http.NewResponseController(w), most: most}
+		r.Body = &boundedBody{ReadCloser: r.Body, gate: g, control: http.NewResponseController(w), most: most}
 	}
 	g.next.ServeHTTP(w, r)
 }
@@ -122,9 +127,10 @@ func digits(s string) bool {
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, status int, err *connect.Error) {
 	if r.Body != nil {
 		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(maxBodyTime))
-		_, _ = io.CopyN(io.Discard, r.Body, maxDrainBytes)
-		_ = control.SetReadDeadline(time.Time{})
+		_ = control.SetReadDeadline(time.Now().Add(g.bodyTime))
+		if _, e := io.CopyN(io.Discard, r.Body, maxDrainBytes); e == io.EOF {
+			_ = control.SetReadDeadline(time.Time{})
+		}
 	}
 	if status != 0 {
 		// Whoever reads this speaks none of the protocols served here: plain JSON, whatever was sent.
@@ -146,6 +152,7 @@ func (w *statusWriter) WriteHeader(int) { w.ResponseWriter.WriteHeader(w.status)
 // boundedBody ends a body that is too large with an error of the table, which Connect passes on as it is.
 type boundedBody struct {
 	io.ReadCloser
+	gate    *gate
 	control *http.ResponseController
 	most    int64
 	read    int64
@@ -155,17 +162,24 @@ type boundedBody struct {
 func (b *boundedBody) Read(p []byte) (int, error) {
 	if !b.begun {
 		b.begun = true
-		_ = b.control.SetReadDeadline(time.Now().Add(maxBodyTime))
+		_ = b.control.SetReadDeadline(time.Now().Add(b.gate.bodyTime))
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
 	if b.read > b.most {
-		more, _ := io.CopyN(io.Discard, b.ReadCloser, maxDrainBytes)
-		_ = b.control.SetReadDeadline(time.Time{})
+		more, e := io.CopyN(io.Discard, b.ReadCloser, maxDrainBytes)
+		if e == io.EOF {
+			_ = b.control.SetReadDeadline(time.Time{})
+		}
 		return 0, problem(TooLarge, "field", "the request", "value", strconv.FormatInt(b.read+more, 10), "most", strconv.FormatInt(b.most, 10))
 	}
-	if err != nil {
+	if err == io.EOF {
+		// The call may wait for a job much longer than a body may take. After any other end the limit stays: the server still
+		// tries to read the rest.
 		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = problem(TimedOut, "node_id", b.gate.node, "doing", "reading the request")
 	}
 	return n, err
 }

@@ -69,7 +69,9 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 	calls.Handle(fairlanev1connect.NewClusterServiceHandler(&clusterService{s}, options...))
 
 	mux := http.NewServeMux()
-	mux.Handle("/", &gate{next: calls, methods: methods(), writer: connect.NewErrorWriter(options...)})
+	mux.Handle("/", &gate{
+		next: calls, methods: methods(), writer: connect.NewErrorWriter(options...), node: node.ID(), bodyTime: maxBodyTime,
+	})
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	ctx, stop := context.WithCancel(context.Background())
