@@ -3,8 +3,10 @@ package rpc
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"time"
 
+	"github.com/fairlane-scheduler/fairlane/cluster"
 	"github.com/fairlane-scheduler/fairlane/fsm"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
@@ -69,6 +71,9 @@ func (s *clusterService) Digest(ctx context.Context, r *v1.DigestRequest) (*v1.D
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.GetWaitMs())*time.Millisecond+time.Second)
 	defer cancel()
 	digest, err := s.node.Digest(ctx, r.GetIndex())
+	if errors.Is(err, cluster.ErrNoDigest) {
+		return nil, problem(NoDigest, "node_id", s.node.ID(), "index", number(r.GetIndex()))
+	}
 	if err != nil {
 		return nil, s.failure(err)
 	}
@@ -99,5 +104,27 @@ func (s *clusterService) Join(ctx context.Context, r *v1.JoinRequest) (*v1.JoinR
 
 // Status is what this node knows. Never forwarded.
 func (s *clusterService) Status(context.Context, *v1.StatusRequest) (*v1.StatusResponse, error) {
-	return &v1.StatusResponse{}, nil
+	status := s.node.Status()
+	out := &v1.StatusResponse{
+		NodeId: status.ID, Role: status.Role, Term: status.Term, LeaderId: status.LeaderID,
+		LastIndex: status.LastIndex, CommitIndex: status.CommitIndex, AppliedIndex: status.AppliedIndex,
+		Version: s.version, LogStore: status.LogStore, NotReady: s.notReady(status),
+	}
+	for _, member := range status.Members {
+		out.Members = append(out.Members, &v1.Member{
+			NodeId: member.ID, RaftAddress: member.RaftAddress, ApiAddress: member.APIAddress, Voter: member.Voter, Leader: member.Leader,
+		})
+	}
+	s.node.View(func(m *fsm.Machine) {
+		out.Epoch = uint64(m.Epoch())
+		out.Totals = totalsAnswer(m.Totals())
+	})
+	return out, nil
+}
+
+func totalsAnswer(t fsm.Totals) *v1.Totals {
+	return &v1.Totals{
+		Jobs: countsAnswer(t.Jobs), Sessions: t.Sessions, Workers: t.Workers, Claims: t.Claims, Users: t.Users,
+		StateBytes: t.StateBytes, Enqueued: t.Enqueued, Claimed: t.Claimed, Finished: t.Finished,
+	}
 }

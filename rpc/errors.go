@@ -42,6 +42,7 @@ const (
 	NotAWorker      Reason = "NOT_A_WORKER"
 	StateFull       Reason = "STATE_FULL"
 	NotAll          Reason = "NOT_ALL"
+	NoDigest        Reason = "NO_DIGEST"
 	InvalidArgument Reason = "INVALID_ARGUMENT"
 	TooLarge        Reason = "TOO_LARGE"
 	Malformed       Reason = "MALFORMED"
@@ -109,6 +110,8 @@ var Table = []Entry{
 		"the cluster is full: {limit}[ is {value} of {most}]. Nothing was done. Wait until jobs are done, lower the retention, or raise the setting {limit}."},
 	{NotAll, "FL1402", connect.CodeAborted, false,
 		"this job was not enqueued, because all or nothing was asked for and another job of the same call was refused[: job {job_position}]. Correct that one and send all again."},
+	{NoDigest, "FL1403", connect.CodeNotFound, false,
+		"node {node_id} keeps no digest of index {index}: no checkpoint lies there, or it is too long ago. Make one with ClusterService.Checkpoint and ask for the index that it answers."},
 	{InvalidArgument, "FL1501", connect.CodeInvalidArgument, false,
 		"{field} is {value}; {want}. Nothing was done."},
 	{TooLarge, "FL1502", connect.CodeInvalidArgument, false,

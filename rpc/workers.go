@@ -221,4 +221,13 @@ func (s *workerService) ListWorkers(_ context.Context, r *v1.ListWorkersRequest)
 
 func warningText(w scheduler.Warning) string { return w.Code + ": " + w.Message }
 
-func workerAnswer(view fsm.WorkerView) *v1.Worker { return &v1.Worker{} }
+func workerAnswer(view fsm.WorkerView) *v1.Worker {
+	out := &v1.Worker{Session: uint64(view.Session), Name: view.Name, Draining: view.Draining, User: view.User}
+	for _, lane := range view.Lanes {
+		out.Lanes = append(out.Lanes, &v1.LaneStatus{
+			Lane:    &v1.Lane{Chain: lane.Lane.GetChain(), Slots: lane.Lane.GetSlots(), MemoryBytes: lane.Lane.GetMemoryBytes()},
+			Running: lane.Running, ReservedBytes: lane.ReservedBytes,
+		})
+	}
+	return out
+}
