@@ -35,7 +35,7 @@ func decided(cmd *logv1.Command, result *logv1.Result, err error, about []string
 		return result, nil
 	}
 	if r := cmd.GetRepeat(); r != nil {
-		about = append([]string{"session", number(r.GetSession()), "number", number(r.GetNumber()), "lowest", number(r.GetLowest())}, about...)
+		about = append([]string{"session", number(r.GetSession()), "number", number(r.GetNumber())}, about...)
 	}
 	return nil, refusalError(result.GetRefusal(), about...)
 }

@@ -98,7 +98,11 @@ func translate(refusal *logv1.Refusal, about []string) (Reason, []string) {
 	}
 	values := about
 	for _, param := range refusal.GetParams() {
-		values = append(values, param.GetKey(), param.GetValue())
+		value := param.GetValue()
+		if reason == InvalidArgument && param.GetKey() == "want" {
+			value = "want " + value // the machine gives a bound, the sentence needs a verb
+		}
+		values = append(values, param.GetKey(), value)
 	}
 	return reason, values
 }
