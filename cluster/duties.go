@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type leadership struct {
 
 	work     chan struct{} // there is something to pack
 	gathered chan struct{} // as many commands are queued as were wanted
+	idle     atomic.Int64  // nanoseconds between batches while a session exists; tests change it
 	// nextTick is when a batch goes out even if nobody asks. The proposer's goroutine alone.
 	nextTick time.Time
 
@@ -62,6 +64,7 @@ func (n *Node) startLeadership() *leadership {
 	l := &leadership{
 		node: n, id: drawID(), work: make(chan struct{}, 1), gathered: make(chan struct{}, 1), parking: newParking(),
 	}
+	l.idle.Store(int64(idleTick))
 	l.ctx, l.cancel = context.WithCancel(n.life)
 	l.running.Go(l.serve)
 	return l

@@ -191,7 +191,7 @@ func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int)
 	return answers, queued
 }
 
-// idleTick is the longest time between two batches while a session exists, and between two looks at the wall clock.
+// idleTick is the longest time between two batches while a session exists.
 const idleTick = 500 * time.Millisecond
 
 // noTick is the time to the next batch that nobody asks for, when nothing needs one.
@@ -201,11 +201,11 @@ const noTick = time.Hour
 func (l *leadership) schedule(m *fsm.Machine, more bool) {
 	wait := noTick
 	if m.HasSessions() {
-		wait = idleTick
+		wait = time.Duration(l.idle.Load())
 	}
 	due, _, hasWall, hasLease := m.NextTimers()
 	if hasLease {
-		wait = min(wait, idleTick)
+		wait = min(wait, time.Duration(l.idle.Load()))
 	}
 	if hasWall {
 		left := time.Duration(due-l.node.config.Clock.WallMillis()) * time.Millisecond

@@ -20,6 +20,7 @@ const (
 // for the promotion of nodes that join.
 type transport struct {
 	*raft.NetworkTransport
+	incoming *stream
 
 	mu      sync.Mutex
 	reached map[raft.ServerID]contact
@@ -43,9 +44,11 @@ func openTransport(listen, advertise string, logger hclog.Logger) (*transport, e
 		listener.Close()
 		return nil, fmt.Errorf("cluster: raft cannot be reached at %q: give an address that other nodes can use", advertise)
 	}
+	incoming := &stream{Listener: listener, advertise: address(advertise), open: make(map[net.Conn]struct{})}
 	return &transport{
+		incoming: incoming,
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream:          &stream{listener, address(advertise)},
+			Stream:          incoming,
 			MaxPool:         transportPool,
 			MaxRPCsInFlight: 1, // more can wedge a follower
 			Timeout:         transportTimeout,
@@ -75,16 +78,66 @@ func (t *transport) contact(id raft.ServerID) contact {
 	return t.reached[id]
 }
 
-// stream is a listener that says the advertised address of itself.
+// Close ends connections in both directions; raft's own waits for the other nodes to close theirs. May be repeated.
+func (t *transport) Close() error {
+	err := t.NetworkTransport.Close()
+	t.CloseStreams()
+	t.incoming.hangUp()
+	return err
+}
+
+// stream is a listener that says the advertised address of itself, and knows its open connections.
 type stream struct {
 	net.Listener
 	advertise address
+
+	mu     sync.Mutex
+	open   map[net.Conn]struct{} // accepted; nil after hangUp
+	closed bool
 }
 
 func (s *stream) Addr() net.Addr { return s.advertise }
 
 func (s *stream) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	return net.DialTimeout("tcp", string(target), timeout)
+}
+
+func (s *stream) Accept() (net.Conn, error) {
+	conn, err := s.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		conn.Close()
+		return nil, net.ErrClosed
+	}
+	s.open[conn] = struct{}{}
+	return &accepted{conn, s}, nil
+}
+
+func (s *stream) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for conn := range s.open {
+		conn.Close()
+	}
+	s.open = nil
+}
+
+// accepted is a connection that its listener forgets when it is closed.
+type accepted struct {
+	net.Conn
+	from *stream
+}
+
+func (a *accepted) Close() error {
+	a.from.mu.Lock()
+	delete(a.from.open, a.Conn)
+	a.from.mu.Unlock()
+	return a.Conn.Close()
 }
 
 // address is host:port; a name is resolved when it is dialled.
