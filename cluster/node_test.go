@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -57,11 +58,17 @@ func TestNothingAcknowledgedIsLostWhileLeadersChange(t *testing.T) {
 			ctx := w.limit(30 * time.Second)
 			var stop atomic.Bool
 			var jobs [8][]uint64
+			var acknowledged atomic.Int32
+			more := func() { // work goes on under each leader
+				before := acknowledged.Load()
+				w.until("jobs to be acknowledged", func() bool { return acknowledged.Load() >= before+100 })
+			}
 			changed := make(chan struct{})
 			go func() {
 				defer close(changed)
 				defer stop.Store(true)
 				for range 3 {
+					more()
 					before := w.leader()
 					_ = await(ctx, before.raft.LeadershipTransfer())
 					w.until("another leader", func() bool {
@@ -73,16 +80,21 @@ func TestNothingAcknowledgedIsLostWhileLeadersChange(t *testing.T) {
 						return false
 					})
 				}
-				leader := w.leader()
-				w.close(leader)
-				w.leader()
+				more()
+				w.close(w.leader())
+				more()
 			}()
 			together(len(jobs), func(i int) {
 				for !stop.Load() {
 					for _, n := range w.nodes {
+						if !n.IsLeader() {
+							runtime.Gosched()
+							continue
+						}
 						result, err := n.Propose(ctx, enqueue(1))
 						switch {
 						case err == nil:
+							acknowledged.Add(1)
 							jobs[i] = append(jobs[i], result.GetEnqueue().GetOutcomes()[0].GetJob())
 						case errors.Is(err, ErrNotLeader), errors.Is(err, ErrUnknownOutcome), errors.Is(err, ErrShutdown):
 						default:

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -131,6 +133,15 @@ func (s *stream) hangUp() {
 type accepted struct {
 	net.Conn
 	from *stream
+}
+
+// Read says that the other side has ended when this one hung up: raft takes anything else for a fault, and logs it.
+func (a *accepted) Read(p []byte) (int, error) {
+	n, err := a.Conn.Read(p)
+	if errors.Is(err, net.ErrClosed) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 func (a *accepted) Close() error {
