@@ -1,0 +1,150 @@
+package fsm
+
+import (
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+// Rules is the number of the meaning of a batch that this version knows.
+const Rules = 1
+
+// Apply runs one batch: the clocks; heartbeats, finishes and releases; due timers; then the other commands in order, the claim part of a
+// finish at its place (docs/design.md §4). It panics with *UnknownCommandError before it changes anything when it does not know a command,
+// and with a sentence when an invariant is broken.
+func (m *Machine) Apply(index uint64, b *logv1.Batch) Outcome {
+	m.checkKnown(index, b)
+	m.batch = current{out: Outcome{Index: index, Epoch: m.epoch}}
+	m.index = index
+	m.advanceClocks(b)
+	commands := b.GetCommands()
+	results := make([]*logv1.Result, len(commands))
+	claims := make([]bool, len(commands)) // the finish at this position has a claim part to run
+	for i, c := range commands {
+		if isEarly(c) {
+			m.batch.place = uint32(i)
+			results[i], claims[i] = m.run(c)
+		}
+	}
+	m.runTimers()
+	for i, c := range commands {
+		m.batch.place = uint32(i)
+		switch {
+		case claims[i]:
+			m.runClaimPart(c, results[i])
+		case !isEarly(c):
+			results[i], _ = m.run(c)
+		}
+	}
+	m.gatherReady()
+	out := m.batch.out
+	out.Results = results
+	m.batch = current{}
+	return out
+}
+
+func (m *Machine) checkKnown(index uint64, b *logv1.Batch) {
+	if b.GetRules() != Rules {
+		panic(&UnknownCommandError{Index: index, Rules: b.GetRules()})
+	}
+	for i, c := range b.GetCommands() {
+		if c.GetOp() == nil {
+			panic(&UnknownCommandError{Index: index, Place: i, Rules: Rules})
+		}
+	}
+}
+
+// isEarly commands run before the timers.
+func isEarly(c *logv1.Command) bool {
+	switch c.GetOp().(type) {
+	case *logv1.Command_Heartbeat, *logv1.Command_Finish, *logv1.Command_Release:
+		return true
+	}
+	return false
+}
+
+// run answers one command, from the stored answers if it was answered before. claimPart: a claim part is left for the last phase.
+func (m *Machine) run(c *logv1.Command) (res *logv1.Result, claimPart bool) {
+	r := c.GetRepeat()
+	if _, beat := c.GetOp().(*logv1.Command_Heartbeat); r == nil || beat {
+		res = m.execute(c)
+		return m.stamped(res), m.hasClaimPart(c, res)
+	}
+	hash := commandHash(c)
+	if stored, refusal := m.repeated(r, hash); refusal != nil {
+		return m.stamped(&logv1.Result{Refusal: refusal}), false
+	} else if stored != nil {
+		return stored, false
+	}
+	res = m.stamped(m.execute(c))
+	if res.GetClaim().GetEmpty() == logv1.Empty_EMPTY_UNSPECIFIED || res.Refusal != nil {
+		m.storeAnswer(r, hash, res)
+	}
+	return res, m.hasClaimPart(c, res)
+}
+
+func (m *Machine) stamped(res *logv1.Result) *logv1.Result {
+	res.Index, res.Place = m.index, m.batch.place
+	return res
+}
+
+func (m *Machine) hasClaimPart(c *logv1.Command, res *logv1.Result) bool {
+	return res.Refusal == nil && c.GetFinish().GetNext() != nil
+}
+
+// runClaimPart completes the answer of a finish. The answer may be stored already: it is this batch's own, so no snapshot has seen it.
+func (m *Machine) runClaimPart(c *logv1.Command, res *logv1.Result) {
+	f := c.GetFinish()
+	before := answerBytes(res)
+	next, refusal := m.claim(f.GetSession(), f.GetNext().GetLane())
+	if refusal != nil {
+		next = &logv1.ClaimResult{Refusal: refusal}
+	}
+	res.GetFinish().Next = next
+	if r := c.GetRepeat(); r != nil {
+		if a, ok := m.answers.Get(&answer{session: r.GetSession(), number: r.GetNumber()}); ok && a.result == res {
+			m.bytes += answerBytes(res) - before
+		}
+	}
+}
+
+func (m *Machine) execute(c *logv1.Command) *logv1.Result {
+	res := &logv1.Result{}
+	switch op := c.GetOp().(type) {
+	case *logv1.Command_Heartbeat:
+		m.heartbeat(op.Heartbeat, res)
+	case *logv1.Command_Finish:
+		m.finish(op.Finish, res)
+	case *logv1.Command_Release:
+		m.release(op.Release, res)
+	case *logv1.Command_Register:
+		m.register(op.Register, res)
+	case *logv1.Command_OpenSession:
+		m.openSession(op.OpenSession, res)
+	case *logv1.Command_Drain:
+		m.drain(op.Drain, res)
+	case *logv1.Command_Deregister:
+		m.deregister(op.Deregister.GetSession(), res)
+	case *logv1.Command_Enqueue:
+		m.enqueue(op.Enqueue, res)
+	case *logv1.Command_Claim:
+		got, refusal := m.claim(op.Claim.GetSession(), op.Claim.GetLane())
+		if res.Refusal = refusal; refusal == nil {
+			res.Value = &logv1.Result_Claim{Claim: got}
+		}
+	case *logv1.Command_Cancel:
+		m.cancel(op.Cancel.GetJob(), res)
+	case *logv1.Command_Retry:
+		m.retry(op.Retry.GetJob(), res)
+	case *logv1.Command_SetQueue:
+		m.setQueue(op.SetQueue, res)
+	case *logv1.Command_DeleteQueue:
+		m.deleteQueue(op.DeleteQueue.GetName(), res)
+	case *logv1.Command_SetSettings:
+		m.setSettings(op.SetSettings.GetSettings(), res)
+	case *logv1.Command_SetNode:
+		m.setNode(op.SetNode, res)
+	case *logv1.Command_Checkpoint:
+	default:
+		panic(&UnknownCommandError{Index: m.index, Place: int(m.batch.place), Rules: Rules})
+	}
+	return res
+}

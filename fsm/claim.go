@@ -1,0 +1,151 @@
+package fsm
+
+import (
+	"slices"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+	"github.com/fairlane-scheduler/fairlane/scheduler"
+)
+
+// claim is a job in the hands of a lane. It is live as long as it is stored.
+type claim struct {
+	job, session uint64
+	lane         uint32
+	lease        int64 // length
+	ends         int64 // lease clock
+	runEnds      int64 // lease clock; 0: no limit
+}
+
+// end is when the claim's timer is due.
+func (c claim) end() int64 {
+	if c.runEnds > 0 {
+		return min(c.ends, c.runEnds)
+	}
+	return c.ends
+}
+
+// lane checks everything but the board: who asks, whether it may, whether the lane has a free slot. It changes nothing.
+func (m *Machine) lane(s *session, lane uint32) (logv1.Empty, *logv1.Refusal) {
+	switch {
+	case !s.worker:
+		return 0, refuse(logv1.Reason_REASON_NOT_A_WORKER)
+	case int64(lane) >= int64(len(s.lanes)):
+		return 0, refuse(logv1.Reason_REASON_UNKNOWN_LANE, "lane", number(uint64(lane)), "lanes", number(uint64(len(s.lanes))))
+	case s.draining:
+		return logv1.Empty_EMPTY_DRAINING, nil
+	case m.live[s.id].lanes[lane].slots >= s.lanes[lane].GetSlots():
+		return logv1.Empty_EMPTY_AT_CAPACITY, nil
+	}
+	return 0, nil
+}
+
+// claim hands out at most one job.
+func (m *Machine) claim(id uint64, lane uint32) (*logv1.ClaimResult, *logv1.Refusal) {
+	s, refusal := m.touch(id)
+	if refusal != nil {
+		return nil, refusal
+	}
+	empty, refusal := m.lane(s, lane)
+	if refusal != nil || empty != 0 {
+		return &logv1.ClaimResult{Empty: empty, Lane: lane}, refusal
+	}
+	pick, ok := m.board.Next(m.offer(s, lane))
+	if !ok {
+		return &logv1.ClaimResult{Empty: logv1.Empty_EMPTY_NOTHING, Lane: lane}, nil
+	}
+	return m.take(s, lane, pick), nil
+}
+
+// offer is what a lane can take now.
+func (m *Machine) offer(s *session, lane uint32) scheduler.Offer {
+	l := s.lanes[lane]
+	o := scheduler.Offer{Chain: l.GetChain(), User: s.user, OnlyUser: s.user != "", Excluded: m.excludedFrom(s)}
+	if l.GetMemoryBytes() > 0 {
+		o.Limited, o.FreeBytes = true, l.GetMemoryBytes()-m.live[s.id].lanes[lane].memory
+	}
+	return o
+}
+
+func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.ClaimResult {
+	old, ok := m.jobs.Get(uint64(pick.Job.ID))
+	if !ok {
+		panic("broken invariant: the board holds a job that is not waiting")
+	}
+	m.lastClaim++
+	fence := uint64(m.epoch)<<fenceBits | m.lastClaim
+	rec := old.edit()
+	j := rec.job
+	if rec.finish != nil {
+		delete(m.finishes, j.Fence)
+		rec.finish = nil
+	}
+	j.State, j.Fence, j.Worker, j.Lane, j.StartedMs = running, fence, s.name, lane, m.wall
+	j.Attempt++
+	j.MaxAttempts = m.maxAttempts(j)
+	m.put(old, rec)
+	c := claim{job: j.Id, session: s.id, lane: lane, lease: m.leaseOf(j)}
+	c.ends = later(m.lease, c.lease)
+	maxRun := m.maxRunOf(j)
+	if maxRun > 0 {
+		c.runEnds = later(m.lease, maxRun)
+	}
+	m.claims.Set(fence, c)
+	m.enlistClaim(fence, c, j)
+	m.indexSession(s.id)
+	if s.user == "" {
+		m.turns.Set(turn{user: j.User, line: pick.Line, fence: fence})
+		m.board.Served(pick.Line, j.User)
+	}
+	m.jobEvent(JobClaimed, j)
+	return &logv1.ClaimResult{Fence: fence, Job: j, LeaseMs: c.lease, HeartbeatMs: m.heartbeatOf(j), MaxRunMs: maxRun, Lane: lane}
+}
+
+// enlistClaim builds the derived parts of a live claim: slot, memory, limits, timer.
+func (m *Machine) enlistClaim(fence uint64, c claim, j *logv1.Job) {
+	m.leaseEnds.Set(stamp{c.end(), fence})
+	if live := m.live[c.session]; live != nil {
+		live.fences = append(live.fences, fence)
+		live.lanes[c.lane].slots++
+		live.lanes[c.lane].memory += scheduler.SizeOf(j.MemoryBytes).Bytes()
+		live.leases[c.lease]++
+	}
+	m.countRunning(j.Queue, j.User, 1)
+}
+
+// drop ends a claim: slot, memory and limits are free. The caller decides about the job.
+func (m *Machine) drop(fence uint64, c claim, j *logv1.Job) {
+	m.claims.Delete(fence)
+	m.leaseEnds.Delete(stamp{c.end(), fence})
+	if live := m.live[c.session]; live != nil {
+		at, ok := slices.BinarySearch(live.fences, fence)
+		if !ok {
+			panic("broken invariant: a live claim is not in the list of its session")
+		}
+		live.fences = slices.Delete(live.fences, at, at+1)
+		live.lanes[c.lane].slots--
+		live.lanes[c.lane].memory -= scheduler.SizeOf(j.MemoryBytes).Bytes()
+		if live.leases[c.lease]--; live.leases[c.lease] == 0 {
+			delete(live.leases, c.lease)
+			m.indexSession(c.session)
+		}
+		m.freed(c.session, c.lane)
+	}
+	m.countRunning(j.Queue, j.User, -1)
+}
+
+// held finds a live claim of this session.
+func (m *Machine) held(session, fence uint64) (claim, *jobRec, bool) {
+	c, ok := m.claims.Get(fence)
+	if !ok || c.session != session {
+		return claim{}, nil, false
+	}
+	return c, m.claimed(c), true
+}
+
+func (m *Machine) claimed(c claim) *jobRec {
+	rec, ok := m.find(c.job)
+	if !ok {
+		panic("broken invariant: a live claim without its job")
+	}
+	return rec
+}

@@ -1,0 +1,152 @@
+package fsm
+
+import (
+	"sort"
+
+	"github.com/tidwall/btree"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+// queueLive is derived from the jobs and claims of a queue.
+type queueLive struct {
+	counts  [cancelled + 1]int64 // jobs by state
+	running int64                // live claims, whatever the job's state
+	users   map[string]int64     // live claims by user
+	closed  bool                 // paused, or running is at the limit
+	shut    map[string]bool      // users at their limit in this queue
+
+	history  *btree.BTreeG[stamp] // (finished, job) of final jobs without a live claim
+	retain   int64                // its entry in retainEnds
+	retained bool                 // it has one
+}
+
+// userLive is derived from the jobs and claims of a user.
+type userLive struct {
+	busy    int64 // jobs that are not final, or whose claim lives; 0: no entry
+	running int64 // live claims
+	closed  bool  // running is at the limit
+}
+
+// idleLife is how long an idle user is remembered, in milliseconds: 30 days.
+const idleLife = 30 * 24 * 60 * 60 * 1000
+
+// userWorks counts one more job that is not history.
+func (m *Machine) userWorks(name string) {
+	u := m.userLive[name]
+	if u == nil {
+		u = &userLive{}
+		m.userLive[name] = u
+		if since, known := m.users.Get(name); known && since != 0 {
+			m.idleEnds.Delete(nameStamp{later(since, idleLife), name})
+		}
+		m.users.Set(name, 0)
+	}
+	u.busy++
+}
+
+func (m *Machine) userRests(name string) {
+	u := m.userLive[name]
+	if u.busy--; u.busy > 0 {
+		return
+	}
+	delete(m.userLive, name)
+	since := max(m.wall, 1)
+	m.users.Set(name, since)
+	m.idleEnds.Set(nameStamp{later(since, idleLife), name})
+}
+
+// forgetUser drops the turns of a user who was idle for long.
+func (m *Machine) forgetUser(end nameStamp) {
+	m.idleEnds.Delete(end)
+	m.users.Delete(end.name)
+	var gone []turn
+	m.turns.Ascend(turn{user: end.name}, func(t turn) bool {
+		if t.user == end.name {
+			gone = append(gone, t)
+		}
+		return t.user == end.name
+	})
+	for _, t := range gone {
+		m.turns.Delete(t)
+	}
+}
+
+// countRunning counts a live claim that came or went.
+func (m *Machine) countRunning(queue, user string, by int64) {
+	q, u := m.queueLive[queue], m.userLive[user]
+	q.running += by
+	if q.users[user] += by; q.users[user] == 0 {
+		delete(q.users, user)
+	}
+	u.running += by
+	m.gateQueue(queue, q)
+	m.gateUserIn(queue, q, user)
+	m.gateUser(user, u)
+}
+
+func reached(limit, n int64) bool { return limit > 0 && n >= limit }
+
+func (m *Machine) gateQueue(name string, q *queueLive) {
+	rec, _ := m.queues.Get(name)
+	closed := rec.GetPaused() || reached(rec.GetSettings().GetMaxRunning(), q.running)
+	if closed == q.closed {
+		return
+	}
+	if q.closed = closed; closed {
+		m.board.CloseQueue(name)
+		return
+	}
+	m.board.OpenQueue(name)
+	m.batch.out.Rescan = m.batch.out.Rescan || m.board.WaitingIn(name) > 0
+}
+
+func (m *Machine) gateUserIn(queue string, q *queueLive, user string) {
+	rec, _ := m.queues.Get(queue)
+	closed := reached(rec.GetSettings().GetMaxRunningPerUser(), q.users[user])
+	if closed == q.shut[user] {
+		return
+	}
+	if closed {
+		q.shut[user] = true
+		m.board.CloseUserIn(queue, user)
+		return
+	}
+	delete(q.shut, user)
+	m.board.OpenUserIn(queue, user)
+	m.batch.out.Rescan = m.batch.out.Rescan || m.board.WaitingIn(queue) > 0
+}
+
+func (m *Machine) gateUser(name string, u *userLive) {
+	closed := reached(m.settings.GetMaxRunningPerUser(), u.running)
+	if closed == u.closed {
+		return
+	}
+	if u.closed = closed; closed {
+		m.board.CloseUser(name)
+		return
+	}
+	m.board.OpenUser(name)
+	m.batch.out.Rescan = m.batch.out.Rescan || m.board.Waiting() > 0
+}
+
+// gated: jobs of this queue and user do not stand in the lines now.
+func (m *Machine) gated(queue, user string) bool {
+	q, u := m.queueLive[queue], m.userLive[user]
+	return q.closed || q.shut[user] || u != nil && u.closed
+}
+
+func (m *Machine) countsOf(name string) *logv1.Counts {
+	c := &m.queueLive[name].counts
+	return &logv1.Counts{Scheduled: c[scheduled], Pending: c[pending], Running: c[running], Succeeded: c[succeeded], Failed: c[failed],
+		TimedOut: c[timedOut], Cancelled: c[cancelled]}
+}
+
+func sortedKeys[V any](set map[string]V) []string {
+	out := make([]string, 0, len(set))
+	for name := range set {
+		out = append(out, name)
+	}
+	sort.Strings(out)
+	return out
+}

@@ -1,0 +1,144 @@
+package fsm
+
+import (
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+	"github.com/fairlane-scheduler/fairlane/scheduler"
+)
+
+// EventKind says what happened.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	JobEnqueued EventKind = iota + 1
+	JobReady
+	JobClaimed
+	JobFinished
+	JobRetry
+	JobReleased
+	JobCancelled
+	LeaseEnded
+	RunLimit
+	SessionOpened
+	SessionReplaced
+	SessionEnded
+	WorkerDraining
+	QueueChanged
+	SettingsChanged
+	NodeChanged
+)
+
+var eventNames = [...]string{"", "JobEnqueued", "JobReady", "JobClaimed", "JobFinished", "JobRetry", "JobReleased", "JobCancelled", "LeaseEnded",
+	"RunLimit", "SessionOpened", "SessionReplaced", "SessionEnded", "WorkerDraining", "QueueChanged", "SettingsChanged", "NodeChanged"}
+
+// String is the kind's name.
+func (k EventKind) String() string {
+	if int(k) < len(eventNames) {
+		return eventNames[k]
+	}
+	return "Unknown"
+}
+
+// Event is something that a batch did. Place counts the events of the batch from 0.
+type Event struct {
+	Kind    EventKind
+	Place   uint32
+	Job     JobID
+	Queue   string
+	User    string
+	State   logv1.State
+	Fence   Fence
+	Session SessionID
+	Worker  string
+	Lane    uint32
+}
+
+// Ready counts jobs that became claimable in a batch and still are.
+type Ready struct {
+	Queue, User string // User "" may also mean any
+	Size        scheduler.Size
+	Count       int
+}
+
+// LaneRef names a lane in which a slot or memory became free.
+type LaneRef struct {
+	Session SessionID
+	Lane    uint32
+}
+
+// Outcome is all that a batch brought about.
+type Outcome struct {
+	Index   uint64
+	Epoch   uint32
+	Results []*logv1.Result // by position of the commands
+	Events  []Event
+	Ready   []Ready
+	Freed   []LaneRef
+	// Rescan: something that Ready does not describe made jobs claimable; look at all parked claims again.
+	Rescan bool
+	// More: due timers are left; apply another batch at once.
+	More bool
+}
+
+// UnknownCommandError is what Apply panics with for a command or rules of a later version.
+type UnknownCommandError struct {
+	Index uint64
+	Place int
+	Rules uint32
+}
+
+func (e *UnknownCommandError) Error() string {
+	return "log entry holds a command that this version does not know: a newer version of the binary is needed to read this log"
+}
+
+// current is what Apply gathers while a batch runs.
+type current struct {
+	out   Outcome
+	place uint32
+	ready []uint64 // jobs that became pending
+}
+
+func (m *Machine) event(e Event) {
+	e.Place = uint32(len(m.batch.out.Events))
+	m.batch.out.Events = append(m.batch.out.Events, e)
+}
+
+func (m *Machine) jobEvent(kind EventKind, j *logv1.Job) {
+	m.event(Event{Kind: kind, Job: JobID(j.Id), Queue: j.Queue, User: j.User, State: j.State, Fence: Fence(j.Fence), Worker: j.Worker, Lane: j.Lane})
+}
+
+func (m *Machine) freed(session uint64, lane uint32) {
+	ref := LaneRef{SessionID(session), lane}
+	list := m.batch.out.Freed
+	for i := len(list) - 1; i >= 0 && i >= len(list)-64; i-- {
+		if list[i] == ref {
+			return
+		}
+	}
+	m.batch.out.Freed = append(list, ref)
+}
+
+// gatherReady turns the jobs that became pending and still may be claimed into counts, in the order in which each kind first appeared.
+func (m *Machine) gatherReady() {
+	type kind struct {
+		queue, user string
+		size        scheduler.Size
+	}
+	at := map[kind]int{}
+	seen := map[uint64]bool{}
+	for _, id := range m.batch.ready {
+		rec, ok := m.jobs.Get(id)
+		if !ok || seen[id] || rec.job.State != logv1.State_STATE_PENDING || m.gated(rec.job.Queue, rec.job.User) {
+			continue
+		}
+		seen[id] = true
+		k := kind{rec.job.Queue, rec.job.User, scheduler.SizeOf(rec.job.MemoryBytes)}
+		i, known := at[k]
+		if !known {
+			i = len(m.batch.out.Ready)
+			at[k] = i
+			m.batch.out.Ready = append(m.batch.out.Ready, Ready{Queue: k.queue, User: k.user, Size: k.size})
+		}
+		m.batch.out.Ready[i].Count++
+	}
+}

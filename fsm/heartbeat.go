@@ -1,0 +1,51 @@
+package fsm
+
+import (
+	"slices"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+// heartbeat renews the leases of the listed claims and names those of the session that are not listed.
+func (m *Machine) heartbeat(h *logv1.Heartbeat, res *logv1.Result) {
+	if res.Refusal = checkFences(h.GetFences()); res.Refusal != nil {
+		return
+	}
+	s, refusal := m.touch(h.GetSession())
+	if res.Refusal = refusal; refusal != nil {
+		return
+	}
+	out := &logv1.HeartbeatResult{Draining: s.draining, Statuses: make([]logv1.ClaimStatus, 0, len(h.GetFences()))}
+	for _, fence := range h.GetFences() {
+		out.Statuses = append(out.Statuses, m.beat(s.id, fence))
+	}
+	listed := h.GetFences()
+	if !slices.IsSorted(listed) {
+		listed = slices.Clone(listed)
+		slices.Sort(listed)
+	}
+	for _, fence := range m.live[s.id].fences {
+		if _, ok := slices.BinarySearch(listed, fence); !ok {
+			out.Unlisted = append(out.Unlisted, fence)
+		}
+	}
+	res.Value = &logv1.Result_Heartbeat{Heartbeat: out}
+}
+
+func (m *Machine) beat(session, fence uint64) logv1.ClaimStatus {
+	c, rec, ok := m.held(session, fence)
+	if !ok {
+		return logv1.ClaimStatus_CLAIM_STATUS_LOST
+	}
+	before := c.end()
+	c.ends = later(m.lease, c.lease)
+	m.claims.Set(fence, c)
+	if c.end() != before {
+		m.leaseEnds.Delete(stamp{before, fence})
+		m.leaseEnds.Set(stamp{c.end(), fence})
+	}
+	if rec.job.State == cancelled {
+		return logv1.ClaimStatus_CLAIM_STATUS_CANCELLED
+	}
+	return logv1.ClaimStatus_CLAIM_STATUS_OK
+}

@@ -1,0 +1,137 @@
+package fsm
+
+import (
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+	"github.com/fairlane-scheduler/fairlane/scheduler"
+)
+
+// jobRec is a job as it is stored. Neither it nor what it points to is ever changed.
+type jobRec struct {
+	job        *logv1.Job
+	exclusions []*logv1.ExclusionRecord
+	finish     *logv1.FinishRecord // how its last claim was finished; nil: it was not
+}
+
+// jobOverhead is what a job costs beside its own bytes: the record and its entries in the indexes.
+const jobOverhead = 512
+
+func jobBytes(j *logv1.Job) int64 {
+	n := jobOverhead + len(j.Kind) + len(j.Queue) + len(j.User) + len(j.Payload) + len(j.Result) + len(j.Error)
+	for _, l := range j.Labels {
+		n += 32 + len(l.GetKey()) + len(l.GetValue())
+	}
+	return int64(n)
+}
+
+// copyJob is a shallow copy, by hand: messages must not be copied by assignment, and a deep one would copy the payload.
+func copyJob(j *logv1.Job) *logv1.Job {
+	return &logv1.Job{
+		Id: j.Id, Kind: j.Kind, Queue: j.Queue, User: j.User, Priority: j.Priority, State: j.State, Payload: j.Payload,
+		PayloadIsJson: j.PayloadIsJson, MemoryBytes: j.MemoryBytes, Attempt: j.Attempt, Charged: j.Charged, MaxAttempts: j.MaxAttempts,
+		EnqueuedMs: j.EnqueuedMs, DueMs: j.DueMs, StartedMs: j.StartedMs, FinishedMs: j.FinishedMs, Fence: j.Fence, Worker: j.Worker,
+		Lane: j.Lane, Result: j.Result, Error: j.Error, Labels: j.Labels, RetryOf: j.RetryOf, RetriedAs: j.RetriedAs, Place: j.Place,
+		Limits: j.Limits,
+	}
+}
+
+func (m *Machine) find(id uint64) (*jobRec, bool) {
+	if rec, ok := m.jobs.Get(id); ok {
+		return rec, true
+	}
+	return m.final.Get(id)
+}
+
+// edit returns a copy of a record, whose job is a copy too, to be changed and then stored with put.
+func (r *jobRec) edit() *jobRec {
+	return &jobRec{job: copyJob(r.job), exclusions: r.exclusions, finish: r.finish}
+}
+
+// put stores the new record in place of the old one (nil: a new job), and keeps the counts, the bytes, the board and the due times.
+func (m *Machine) put(old, rec *jobRec) {
+	j, from := rec.job, none
+	q := m.queueLive[j.Queue]
+	if old != nil {
+		from = old.job.State
+		q.counts[from]--
+		m.bytes -= jobBytes(old.job)
+	}
+	checkMove(j, from, j.State)
+	q.counts[j.State]++
+	m.bytes += jobBytes(j)
+	if from != j.State {
+		m.leaveState(from, old)
+		m.enterState(rec)
+	}
+	if !isFinal(j.State) {
+		m.jobs.Set(j.Id, rec)
+		return
+	}
+	if from != none && !isFinal(from) {
+		m.jobs.Delete(j.Id)
+	}
+	m.final.Set(j.Id, rec)
+}
+
+func (m *Machine) leaveState(from logv1.State, old *jobRec) {
+	switch from {
+	case pending:
+		m.board.Remove(JobID(old.job.Id))
+		m.unstampExclusions(old)
+	case scheduled:
+		m.dues.Delete(stamp{old.job.DueMs, old.job.Id})
+	}
+}
+
+func (m *Machine) enterState(rec *jobRec) {
+	j := rec.job
+	switch j.State {
+	case pending:
+		m.board.Add(boardJob(j))
+		m.stampExclusions(rec)
+	case scheduled:
+		m.dues.Set(stamp{j.DueMs, j.Id})
+	}
+}
+
+func boardJob(j *logv1.Job) scheduler.Job {
+	return scheduler.Job{ID: JobID(j.Id), Queue: j.Queue, User: j.User, Priority: j.Priority, Place: scheduler.Place(j.Place),
+		Size: scheduler.SizeOf(j.MemoryBytes)}
+}
+
+// pend makes a job pending. rec is an edit of old that is not stored yet.
+func (m *Machine) pend(old, rec *jobRec, newPlace bool) {
+	if newPlace {
+		m.lastPlace++
+		rec.job.Place = m.lastPlace
+	}
+	rec.job.State, rec.job.DueMs = pending, 0
+	m.renewExclusions(rec)
+	m.put(old, rec)
+	m.batch.ready = append(m.batch.ready, rec.job.Id)
+	m.jobEvent(JobReady, rec.job)
+}
+
+// schedule makes a job wait for an instant.
+func (m *Machine) schedule(old, rec *jobRec, due int64) {
+	rec.job.State, rec.job.DueMs = scheduled, due
+	m.put(old, rec)
+}
+
+// end makes a job final. What excluded workers from it is dropped. With no claim alive it settles at once.
+func (m *Machine) end(old, rec *jobRec, s logv1.State, claimLives bool) {
+	rec.job.State, rec.job.DueMs, rec.job.FinishedMs = s, 0, m.wall
+	m.dropExclusions(rec)
+	m.put(old, rec)
+	if !claimLives {
+		m.settle(rec.job)
+	}
+}
+
+// settle is the moment when a job is final and its claim has ended: from now on it is history.
+func (m *Machine) settle(j *logv1.Job) {
+	m.history.Set(stamp{j.FinishedMs, j.Id})
+	q := m.queueLive[j.Queue]
+	q.history.Set(stamp{j.FinishedMs, j.Id})
+	m.indexRetention(j.Queue, q)
+	m.userRests(j.User)
+}

@@ -1,0 +1,207 @@
+package fsm
+
+import (
+	"slices"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+	"github.com/fairlane-scheduler/fairlane/scheduler"
+)
+
+// Peek is what a claim would find now.
+type Peek uint8
+
+// The answers of Machine.Peek.
+const (
+	PeekNothing Peek = iota
+	PeekJob
+	PeekAtCapacity
+	PeekDraining
+	PeekRefused
+)
+
+// String is the answer in words.
+func (p Peek) String() string {
+	return [...]string{"nothing", "job", "at_capacity", "draining", "refused"}[p]
+}
+
+// Peek says whether a claim of this lane would find something now. It changes nothing.
+func (m *Machine) Peek(id SessionID, lane uint32) Peek {
+	s, ok := m.sessions.Get(uint64(id))
+	if !ok {
+		return PeekRefused
+	}
+	empty, refusal := m.lane(s, lane)
+	switch {
+	case refusal != nil:
+		return PeekRefused
+	case empty == logv1.Empty_EMPTY_DRAINING:
+		return PeekDraining
+	case empty == logv1.Empty_EMPTY_AT_CAPACITY:
+		return PeekAtCapacity
+	}
+	if _, found := m.board.Next(m.offer(s, lane)); found {
+		return PeekJob
+	}
+	return PeekNothing
+}
+
+// Offer is what a lane can take now, for parking its claim. False: it cannot claim.
+func (m *Machine) Offer(id SessionID, lane uint32) (scheduler.Offer, bool) {
+	s, ok := m.sessions.Get(uint64(id))
+	if !ok {
+		return scheduler.Offer{}, false
+	}
+	if empty, refusal := m.lane(s, lane); refusal != nil || empty != 0 {
+		return scheduler.Offer{}, false
+	}
+	return m.offer(s, lane), true
+}
+
+// Job returns a job. The message must not be changed.
+func (m *Machine) Job(id JobID) (*logv1.Job, bool) {
+	rec, ok := m.find(uint64(id))
+	if !ok {
+		return nil, false
+	}
+	return rec.job, true
+}
+
+// JobFilter selects jobs. An empty field selects all.
+type JobFilter struct {
+	Queue, User, Kind string
+	States            []logv1.State
+	Before            JobID // only lower numbers; 0: all
+	Limit             int   // at most so many; 0: none
+}
+
+func (f JobFilter) matches(j *logv1.Job) bool {
+	return (f.Queue == "" || f.Queue == j.Queue) && (f.User == "" || f.User == j.User) && (f.Kind == "" || f.Kind == j.Kind) &&
+		(len(f.States) == 0 || slices.Contains(f.States, j.State))
+}
+
+// mostScanned is how many jobs a list looks at, so that a reader never stops Apply for long.
+const mostScanned = 100_000
+
+// Jobs lists matching jobs, the newest first. It looks at 100,000 jobs at most.
+func (m *Machine) Jobs(f JobFilter) []*logv1.Job {
+	pivot := ^uint64(0)
+	if f.Before > 0 {
+		pivot = uint64(f.Before) - 1
+	}
+	waiting, old := m.jobs.Iter(), m.final.Iter()
+	inWaiting, inOld := seekDown(&waiting, pivot), seekDown(&old, pivot)
+	var out []*logv1.Job
+	for range mostScanned {
+		var rec *jobRec
+		switch {
+		case len(out) >= f.Limit || !inWaiting && !inOld:
+			return out
+		case inWaiting && (!inOld || waiting.Key() > old.Key()):
+			rec, inWaiting = waiting.Value(), waiting.Prev()
+		default:
+			rec, inOld = old.Value(), old.Prev()
+		}
+		if f.matches(rec.job) {
+			out = append(out, rec.job)
+		}
+	}
+	return out
+}
+
+type downIter interface {
+	Seek(uint64) bool
+	Last() bool
+	Prev() bool
+	Key() uint64
+}
+
+// seekDown goes to the last key that is not above the pivot.
+func seekDown(it downIter, pivot uint64) bool {
+	if !it.Seek(pivot) {
+		return it.Last()
+	}
+	return it.Key() == pivot || it.Prev()
+}
+
+// Queue returns a queue with its counts.
+func (m *Machine) Queue(name string) (*logv1.Queue, bool) {
+	rec, ok := m.queues.Get(name)
+	if !ok {
+		return nil, false
+	}
+	return m.queueView(rec), true
+}
+
+// Queues lists all queues by name.
+func (m *Machine) Queues() []*logv1.Queue {
+	out := make([]*logv1.Queue, 0, m.queues.Len())
+	m.queues.Scan(func(_ string, rec *logv1.QueueRecord) bool {
+		out = append(out, m.queueView(rec))
+		return true
+	})
+	return out
+}
+
+// Settings of the cluster; every field is set. The message must not be changed.
+func (m *Machine) Settings() *logv1.Settings { return m.settings }
+
+// LaneView is a lane and what is in use of it.
+type LaneView struct {
+	Lane         *logv1.Lane
+	Running      uint32
+	UsedMemory   uint64
+	MemoryBudget uint64
+}
+
+// WorkerView is a live worker.
+type WorkerView struct {
+	Session  SessionID
+	Name     string
+	User     string
+	Draining bool
+	Lanes    []LaneView
+	Running  int
+	HeardMs  int64 // lease clock of its last sign of life
+	Fences   []uint64
+}
+
+// Workers lists live workers with session numbers above after.
+func (m *Machine) Workers(after SessionID, limit int) []WorkerView {
+	var out []WorkerView
+	m.sessions.Ascend(uint64(after)+1, func(id uint64, s *session) bool {
+		if len(out) >= limit {
+			return false
+		}
+		if !s.worker {
+			return true
+		}
+		live := m.live[id]
+		p, _ := m.pulses.Get(id)
+		v := WorkerView{Session: SessionID(id), Name: s.name, User: s.user, Draining: s.draining, Running: len(live.fences), HeardMs: p.heard,
+			Fences: slices.Clone(live.fences)}
+		for i, l := range s.lanes {
+			v.Lanes = append(v.Lanes, LaneView{Lane: l, Running: live.lanes[i].slots, UsedMemory: live.lanes[i].memory, MemoryBudget: l.GetMemoryBytes()})
+		}
+		out = append(out, v)
+		return true
+	})
+	return out
+}
+
+// Totals counts what the state holds.
+type Totals struct {
+	Jobs, Final, Claims, Sessions, Queues, Users, Keys int
+	Bytes                                              int64
+}
+
+// Totals counts what the state holds.
+func (m *Machine) Totals() Totals {
+	return Totals{Jobs: m.jobs.Len(), Final: m.final.Len(), Claims: m.claims.Len(), Sessions: m.sessions.Len(), Queues: m.queues.Len(),
+		Users: m.users.Len(), Keys: m.keys.Len(), Bytes: m.bytes}
+}
+
+// Nodes lists the recorded nodes by id.
+func (m *Machine) Nodes() []*logv1.SetNode { return m.nodes.Values() }
+
+// HasSessions: a session lives, so the lease clock must go on.
+func (m *Machine) HasSessions() bool { return m.sessions.Len() > 0 }

@@ -1,0 +1,105 @@
+package fsm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+// mostOpen is how many numbers of a session may be unanswered.
+const mostOpen = 1024
+
+// answer is the stored answer to one number of a session.
+type answer struct {
+	session, number uint64
+	hash            []byte // of the command without its Repeat
+	result          *logv1.Result
+}
+
+func answerLess(a, b *answer) bool {
+	return a.session < b.session || a.session == b.session && a.number < b.number
+}
+
+// answerBytes is what a stored answer holds alive.
+func answerBytes(res *logv1.Result) int64 {
+	n := int64(256)
+	claim := res.GetClaim()
+	if f := res.GetFinish(); f != nil {
+		claim = f.GetNext()
+	}
+	if j := claim.GetJob(); j != nil {
+		n += jobBytes(j)
+	}
+	return n + 16*int64(len(res.GetEnqueue().GetOutcomes()))
+}
+
+var deterministic = proto.MarshalOptions{Deterministic: true}
+
+func hashOf(msg proto.Message) []byte {
+	data, err := deterministic.Marshal(msg)
+	if err != nil {
+		panic("broken invariant: a message of the log cannot be encoded: " + err.Error())
+	}
+	sum := sha256.Sum256(data)
+	return sum[:]
+}
+
+func commandHash(c *logv1.Command) []byte { return hashOf(&logv1.Command{Op: c.GetOp()}) }
+
+// repeated finds the stored answer of a number, or says why the call is refused; neither: it runs. The lowest number only rises, and the
+// answers below it go.
+func (m *Machine) repeated(r *logv1.Repeat, hash []byte) (*logv1.Result, *logv1.Refusal) {
+	if _, refusal := m.touch(r.GetSession()); refusal != nil {
+		return nil, refusal
+	}
+	p, _ := m.pulses.Get(r.GetSession())
+	if r.GetLowest() > p.lowest {
+		p.lowest = r.GetLowest()
+		m.pulses.Set(r.GetSession(), p)
+		m.dropAnswers(r.GetSession(), p.lowest)
+	}
+	if r.GetNumber() < p.lowest {
+		return nil, refuse(logv1.Reason_REASON_TOO_OLD, "number", number(r.GetNumber()), "lowest", number(p.lowest))
+	}
+	if a, ok := m.answers.Get(&answer{session: r.GetSession(), number: r.GetNumber()}); ok {
+		if !bytes.Equal(a.hash, hash) {
+			return nil, refuse(logv1.Reason_REASON_NUMBER_REUSED, "number", number(r.GetNumber()))
+		}
+		return a.result, nil
+	}
+	if r.GetNumber()-p.lowest >= mostOpen {
+		return nil, refuse(logv1.Reason_REASON_TOO_MANY_OPEN, "number", number(r.GetNumber()), "lowest", number(p.lowest), "most", strconv.Itoa(mostOpen))
+	}
+	return nil, nil
+}
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// storeAnswer keeps the answer, unless the command ended its own session.
+func (m *Machine) storeAnswer(r *logv1.Repeat, hash []byte, res *logv1.Result) {
+	if _, ok := m.sessions.Get(r.GetSession()); !ok {
+		return
+	}
+	m.answers.Set(&answer{session: r.GetSession(), number: r.GetNumber(), hash: hash, result: res})
+	m.bytes += answerBytes(res)
+}
+
+// dropAnswers forgets the answers of a session to numbers below lowest.
+func (m *Machine) dropAnswers(session, lowest uint64) {
+	var gone []*answer
+	m.answers.Ascend(&answer{session: session}, func(a *answer) bool {
+		if a.session != session || a.number >= lowest {
+			return false
+		}
+		gone = append(gone, a)
+		return true
+	})
+	for _, a := range gone {
+		m.answers.Delete(a)
+		m.bytes -= answerBytes(a.result)
+	}
+}
