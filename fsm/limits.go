@@ -55,7 +55,9 @@ func full(limit string, n, most int64) *logv1.Refusal {
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
-func stateName(s logv1.State) string { return strings.ToLower(strings.TrimPrefix(s.String(), "STATE_")) }
+func stateName(s logv1.State) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "STATE_"))
+}
 
 func has[V any](tree *btree.Map[string, V], key string) bool {
 	_, ok := tree.Get(key)

@@ -1,0 +1,214 @@
+package fsm
+
+import (
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/proto"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+// Restore reads a snapshot. Nothing is returned before all of it is verified: *DamagedError says where it is not what was written; an
+// error of the reader is passed on.
+func Restore(r io.Reader) (*Machine, error) {
+	d, err := newDecoder(r)
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{facts: emptyFacts(0)}
+	for last := kind(0); ; {
+		k, body, err := d.next()
+		if err != nil {
+			return nil, err
+		}
+		if k == kindEnd {
+			break
+		}
+		if k < last || (k == kindHeader) != (d.frames == 1) {
+			return nil, d.damaged("a record stands in the wrong place")
+		}
+		last = k
+		if err := m.load(k, body); err != nil {
+			return nil, d.damaged(err.Error())
+		}
+	}
+	if m.settings == nil {
+		return nil, d.damaged("it has no header")
+	}
+	if err := m.rebuild(); err != nil {
+		return nil, d.damaged(err.Error())
+	}
+	if err := m.CheckInvariants(); err != nil {
+		return nil, d.damaged(err.Error())
+	}
+	return m, nil
+}
+
+func decode[T proto.Message](body []byte, msg T) (T, error) {
+	return msg, proto.UnmarshalOptions{DiscardUnknown: false}.Unmarshal(body, msg)
+}
+
+// load stores one record.
+func (m *Machine) load(k kind, body []byte) error {
+	switch k {
+	case kindHeader:
+		h, err := decode(body, &logv1.HeaderRecord{})
+		m.epoch, m.index, m.wall, m.lease = h.GetEpoch(), h.GetIndex(), h.GetWallMs(), h.GetLeaseMs()
+		m.leadership, m.monotonic, m.started = h.GetLeadership(), h.GetMonotonicMs(), h.GetStarted()
+		m.lastJob, m.lastPlace, m.lastClaim = h.GetLastJob(), h.GetLastPlace(), h.GetLastClaim()
+		m.lastSession, m.lastExcluded, m.settings = h.GetLastSession(), h.GetLastExclusion(), h.GetSettings()
+		return err
+	case kindQueue:
+		q, err := decode(body, &logv1.QueueRecord{})
+		if q.Settings == nil {
+			q.Settings = &logv1.QueueSettings{}
+		}
+		m.queues.Load(q.GetName(), q)
+		return err
+	case kindUser:
+		u, err := decode(body, &logv1.UserRecord{})
+		m.users.Load(u.GetName(), u.GetIdleSinceMs())
+		return err
+	case kindJob, kindFinal:
+		r, err := decode(body, &logv1.JobRecord{})
+		if r.GetJob() == nil {
+			return fmt.Errorf("a job's record is empty")
+		}
+		tree := m.jobs
+		if k == kindFinal {
+			tree = m.final
+		}
+		tree.Load(r.GetJob().GetId(), &jobRec{job: r.GetJob(), exclusions: r.GetExclusions(), finish: r.GetFinish()})
+		return err
+	case kindSession, kindEnded:
+		r, err := decode(body, &logv1.SessionRecord{})
+		s := &session{id: r.GetId(), name: r.GetName(), nonce: r.GetNonce(), worker: r.GetWorker(), user: r.GetUser(), lanes: r.GetLanes(),
+			draining: r.GetDraining(), ended: r.GetEnded(), replaced: r.GetReplaced()}
+		if k == kindEnded {
+			m.ended.Load(s.id, s)
+			return err
+		}
+		m.sessions.Load(s.id, s)
+		m.pulses.Load(s.id, pulse{heard: r.GetHeardMs(), lowest: r.GetLowest()})
+		return err
+	}
+	return m.loadMore(k, body)
+}
+
+func (m *Machine) loadMore(k kind, body []byte) error {
+	switch k {
+	case kindClaim:
+		c, err := decode(body, &logv1.ClaimRecord{})
+		m.claims.Load(c.GetFence(), claim{job: c.GetJob(), session: c.GetSession(), lane: c.GetLane(), lease: c.GetLeaseMs(), ends: c.GetEndsMs(),
+			runEnds: c.GetRunEndsMs()})
+		return err
+	case kindAnswer:
+		a, err := decode(body, &logv1.AnswerRecord{})
+		m.answers.Load(&answer{session: a.GetSession(), number: a.GetNumber(), hash: a.GetHash(), result: a.GetResult()})
+		return err
+	case kindKey:
+		r, err := decode(body, &logv1.KeyRecord{})
+		m.keys.Load(r.GetUser()+"\x00"+r.GetKey(), r)
+		return err
+	case kindTurn:
+		t, err := decode(body, &logv1.TurnRecord{})
+		m.turns.Load(turn{user: t.GetUser(), line: t.GetLine(), fence: t.GetFence()})
+		return err
+	case kindNode:
+		n, err := decode(body, &logv1.SetNode{})
+		m.nodes.Load(n.GetId(), n)
+		return err
+	}
+	return fmt.Errorf("a record of the unknown kind %d", k)
+}
+
+// rebuild makes everything derived from the facts: queues, sessions, jobs, then claims, so that gates close as they did.
+func (m *Machine) rebuild() error {
+	m.derived = m.emptyDerived()
+	m.queues.Scan(func(_ string, q *logv1.QueueRecord) bool { m.enlistQueue(q); return true })
+	m.users.Scan(func(name string, since int64) bool {
+		if since != 0 {
+			m.idleEnds.Set(nameStamp{later(since, idleLife), name})
+		}
+		return true
+	})
+	m.sessions.Scan(func(_ uint64, s *session) bool { m.enlist(s); return true })
+	m.ended.Scan(func(_ uint64, s *session) bool { m.noteEnded(s); return true })
+	claimed := map[uint64]bool{} // final jobs whose claim lives
+	m.claims.Scan(func(_ uint64, c claim) bool { claimed[c.job] = true; return true })
+	for _, tree := range []interface {
+		Scan(func(uint64, *jobRec) bool)
+	}{m.jobs, m.final} {
+		var err error
+		tree.Scan(func(_ uint64, r *jobRec) bool { err = m.enlistJob(r, claimed[r.job.Id]); return err == nil })
+		if err != nil {
+			return err
+		}
+	}
+	for name, q := range m.queueLive { // each alone, so the order does not show
+		m.indexRetention(name, q)
+	}
+	if err := m.rebuildClaims(); err != nil {
+		return err
+	}
+	m.answers.Scan(func(a *answer) bool { m.bytes += answerBytes(a.result); return true })
+	m.keys.Scan(func(id string, k *logv1.KeyRecord) bool {
+		m.keyEnds.Set(nameStamp{later(k.GetMadeMs(), keyLife), id})
+		m.bytes += keyBytes(id)
+		return true
+	})
+	m.batch = current{}
+	return nil
+}
+
+func (m *Machine) enlistJob(r *jobRec, claimed bool) error {
+	j := r.job
+	q := m.queueLive[j.Queue]
+	if q == nil || j.State <= none || j.State > cancelled {
+		return fmt.Errorf("job %d has no queue or an unknown state", j.Id)
+	}
+	q.counts[j.State]++
+	m.bytes += jobBytes(j)
+	if r.finish != nil {
+		m.finishes[j.Fence] = j.Id
+	}
+	for _, x := range r.exclusions {
+		if m.excluded[x.GetWorker()] == nil {
+			m.excluded[x.GetWorker()] = newTree(stampLess)
+		}
+		m.excluded[x.GetWorker()].Set(stamp{int64(x.GetAge()), j.Id})
+	}
+	if isFinal(j.State) && !claimed {
+		m.history.Set(stamp{j.FinishedMs, j.Id})
+		q.history.Set(stamp{j.FinishedMs, j.Id})
+		return nil
+	}
+	if since, known := m.users.Get(j.User); !known || since != 0 {
+		return fmt.Errorf("the user of job %d is not busy", j.Id)
+	}
+	if m.userLive[j.User] == nil {
+		m.userLive[j.User] = &userLive{}
+	}
+	m.userLive[j.User].busy++
+	m.enterState(r)
+	return nil
+}
+
+func (m *Machine) rebuildClaims() (err error) {
+	m.claims.Scan(func(fence uint64, c claim) bool {
+		rec, ok := m.find(c.job)
+		if !ok || rec.job.Fence != fence || rec.job.State != running && rec.job.State != cancelled {
+			err = fmt.Errorf("claim %d has no job that runs", fence)
+			return false
+		}
+		if s, live := m.sessions.Get(c.session); live && int64(c.lane) >= int64(len(s.lanes)) {
+			err = fmt.Errorf("claim %d is of a lane that its session does not have", fence)
+			return false
+		}
+		m.enlistClaim(fence, c, rec.job)
+		return true
+	})
+	m.sessions.Scan(func(id uint64, _ *session) bool { m.indexSession(id); return true })
+	return err
+}
