@@ -106,13 +106,28 @@ func (l *leadership) keepMembers() {
 			recorded = n.recordNode(l.ctx, own) == nil
 		}
 		for _, server := range n.servers() {
-			l.promote(server, looks)
+			if string(server.ID) == n.id {
+				l.moveSelf(server)
+			} else {
+				l.promote(server, looks)
+			}
 		}
 		select {
 		case <-timer.C:
 		case <-l.ctx.Done():
 			return
 		}
+	}
+}
+
+// moveSelf corrects this leader's own address after a restart elsewhere: there is no leader that it could ask.
+func (l *leadership) moveSelf(server raft.Server) {
+	here := l.node.wire.LocalAddr()
+	if server.Address == here {
+		return
+	}
+	if err := await(l.ctx, l.node.raft.AddVoter(server.ID, here, 0, 0)); err != nil && l.ctx.Err() == nil {
+		l.node.log.Warn("own address was not corrected", "error", err)
 	}
 }
 

@@ -158,6 +158,10 @@ func TestRestartKeepsState(t *testing.T) {
 				if node.ID() != id {
 					t.Errorf("the node is %s after its restart, was %s", node.ID(), id)
 				}
+				w.until("the node's own new address", func() bool {
+					m := node.Status().Members
+					return len(m) == 1 && m[0].RaftAddress == node.Status().RaftAddress && m[0].Voter
+				})
 				if w.stateOf(node, last) != logv1.State_STATE_PENDING {
 					t.Error("the last job is gone")
 				}
