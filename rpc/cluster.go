@@ -117,14 +117,26 @@ func (s *clusterService) Status(context.Context, *v1.StatusRequest) (*v1.StatusR
 	}
 	s.node.View(func(m *fsm.Machine) {
 		out.Epoch = uint64(m.Epoch())
-		out.Totals = totalsAnswer(m.Totals())
+		out.Totals = totalsAnswer(m.Totals(), m.Queues())
 	})
 	return out, nil
 }
 
-func totalsAnswer(t fsm.Totals) *v1.Totals {
+// totalsAnswer of the whole cluster; the jobs by state are the sum over the queues.
+func totalsAnswer(t fsm.Totals, queues []*logv1.Queue) *v1.Totals {
+	jobs := &v1.QueueCounts{}
+	for _, queue := range queues {
+		c := queue.GetCounts()
+		jobs.Scheduled += c.GetScheduled()
+		jobs.Pending += c.GetPending()
+		jobs.Running += c.GetRunning()
+		jobs.Succeeded += c.GetSucceeded()
+		jobs.Failed += c.GetFailed()
+		jobs.TimedOut += c.GetTimedOut()
+		jobs.Cancelled += c.GetCancelled()
+	}
 	return &v1.Totals{
-		Jobs: countsAnswer(t.Jobs), Sessions: t.Sessions, Workers: t.Workers, Claims: t.Claims, Users: t.Users,
-		StateBytes: t.StateBytes, Enqueued: t.Enqueued, Claimed: t.Claimed, Finished: t.Finished,
+		Jobs: jobs, Sessions: uint64(t.Sessions), Workers: uint64(t.Workers), Claims: uint64(t.Claims), Users: uint64(t.Users),
+		StateBytes: uint64(t.Bytes), Enqueued: t.Enqueued, Claimed: t.Claimed, Finished: uint64(t.Finished),
 	}
 }

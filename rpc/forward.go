@@ -110,7 +110,10 @@ func (s *server) awaitLeader(ctx context.Context, began time.Time, last error) e
 		case <-pause.C:
 		case <-bounded.Done():
 		}
-		if s.lead.WaitLeader(bounded) == nil && bounded.Err() == nil {
+		switch err := s.lead.WaitLeader(bounded); {
+		case errors.Is(err, cluster.ErrShutdown):
+			return s.failure(err)
+		case err == nil && bounded.Err() == nil:
 			return nil
 		}
 	}

@@ -90,6 +90,6 @@ func TestRefusals(t *testing.T) {
 
 // counts of the machine, as text.
 func counts(node *testNode) (text string) {
-	node.View(func(m *fsm.Machine) { text = totalsAnswer(m.Totals()).String() })
+	node.View(func(m *fsm.Machine) { text = totalsAnswer(m.Totals(), m.Queues()).String() })
 	return text
 }

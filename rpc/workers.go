@@ -226,7 +226,7 @@ func workerAnswer(view fsm.WorkerView) *v1.Worker {
 	for _, lane := range view.Lanes {
 		out.Lanes = append(out.Lanes, &v1.LaneStatus{
 			Lane:    &v1.Lane{Chain: lane.Lane.GetChain(), Slots: lane.Lane.GetSlots(), MemoryBytes: lane.Lane.GetMemoryBytes()},
-			Running: lane.Running, ReservedBytes: lane.ReservedBytes,
+			Running: lane.Running, ReservedBytes: lane.UsedMemory,
 		})
 	}
 	return out
