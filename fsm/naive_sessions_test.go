@@ -37,7 +37,7 @@ func (n *naive) open(fresh *naiveSession, gone bool) string {
 		s.replaced = s.replaced || s.nonce != fresh.nonce
 	}
 	n.nextSession++
-	fresh.id, fresh.heard, fresh.lowest, fresh.answers = n.nextSession, n.lease, 0, map[uint64]naiveAnswer{}
+	fresh.id, fresh.heard, fresh.lowest, fresh.answers = n.nextSession, n.lease, 0, map[uint64]*naiveAnswer{}
 	n.sessions[fresh.id] = fresh
 	return fmt.Sprintf("session %d", fresh.id)
 }

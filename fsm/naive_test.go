@@ -27,7 +27,8 @@ type naive struct {
 	claims         map[uint64]*naiveClaim
 	turns          map[string]uint64 // line and user
 	keys           map[string]*naiveKey
-	excluded       int64 // numbers the exclusions by age
+	excluded       int64        // numbers the exclusions by age
+	hit            *naiveAnswer // the stored answer that the last call of repeatable stored or found
 
 	settings *logv1.Settings
 }
@@ -69,7 +70,7 @@ type naiveSession struct {
 	replaced bool
 	draining bool
 	lowest   uint64
-	answers  map[uint64]naiveAnswer
+	answers  map[uint64]*naiveAnswer
 }
 
 type naiveAnswer struct{ body, text string }
@@ -109,10 +110,12 @@ func (n *naive) apply(b *logv1.Batch) []string {
 	n.started, n.lead, n.mono = true, b.GetLeadership(), b.GetMonotonicMs()
 
 	out := make([]string, len(b.GetCommands()))
-	late := make([]func(), len(b.GetCommands())) // claim parts of finishes
+	late := make([]func(), len(b.GetCommands()))         // claim parts of finishes
+	stored := make([]*naiveAnswer, len(b.GetCommands())) // what is given again is whole only after the claim parts
 	for i, c := range b.GetCommands() {
 		if isEarly(c) {
 			out[i] = n.repeatable(c, func() string { return n.early(c, func(f func() string) { late[i] = func() { out[i] += f() } }) })
+			stored[i] = n.hit
 		}
 	}
 	n.timers()
@@ -120,12 +123,16 @@ func (n *naive) apply(b *logv1.Batch) []string {
 		switch {
 		case late[i] != nil:
 			late[i]()
-			if r := c.GetRepeat(); r != nil { // both results of a finish are stored
-				s := n.sessions[r.GetSession()]
-				s.answers[r.GetNumber()] = naiveAnswer{bodyOf(c), out[i]}
+			if stored[i] != nil { // both results of a finish are stored
+				stored[i].text = out[i]
 			}
 		case !isEarly(c):
 			out[i] = n.repeatable(c, func() string { return n.late(c) })
+		}
+	}
+	for i, a := range stored {
+		if a != nil {
+			out[i] = a.text
 		}
 	}
 	return out
@@ -151,6 +158,7 @@ func bodyOf(c *logv1.Command) string {
 
 // repeatable runs the command unless its number was answered, is too old or opens too many.
 func (n *naive) repeatable(c *logv1.Command, run func() string) string {
+	n.hit = nil
 	r := c.GetRepeat()
 	if r == nil {
 		return run()
@@ -174,6 +182,7 @@ func (n *naive) repeatable(c *logv1.Command, run func() string) string {
 		if a.body != bodyOf(c) {
 			return "refused number_reused"
 		}
+		n.hit = a
 		return a.text
 	}
 	if r.GetNumber()-s.lowest >= 1024 {
@@ -183,7 +192,8 @@ func (n *naive) repeatable(c *logv1.Command, run func() string) string {
 	switch text {
 	case "nothing", "at_capacity", "draining": // an empty claim stores nothing
 	default:
-		s.answers[r.GetNumber()] = naiveAnswer{bodyOf(c), text}
+		n.hit = &naiveAnswer{bodyOf(c), text}
+		s.answers[r.GetNumber()] = n.hit
 	}
 	return text
 }
