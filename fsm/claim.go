@@ -76,7 +76,7 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 	rec := old.edit()
 	j := rec.job
 	if rec.finish != nil {
-		delete(m.finishes, j.Fence)
+		delete(m.finishes, rec.finish.GetFence())
 		rec.finish = nil
 	}
 	j.State, j.Fence, j.Worker, j.Lane, j.StartedMs = running, fence, s.name, lane, m.wall

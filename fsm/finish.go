@@ -27,7 +27,7 @@ func (m *Machine) finish(f *logv1.Finish, res *logv1.Result) {
 	m.drop(f.GetFence(), c, old.job)
 	m.finishes[f.GetFence()] = c.job
 	rec := old.edit()
-	rec.finish = &logv1.FinishRecord{Hash: hash, State: cancelled, Cancelled: true}
+	rec.finish = &logv1.FinishRecord{Fence: f.GetFence(), Hash: hash, State: cancelled, Cancelled: true}
 	if old.job.State == cancelled {
 		m.put(old, rec)
 		m.settle(rec.job)
@@ -91,14 +91,15 @@ func (m *Machine) again(old, rec *jobRec, delay int64, last logv1.State, never b
 		m.jobEvent(JobFinished, j)
 		return
 	}
-	m.exclude(rec, j.Worker)
+	worker := j.Worker
+	m.exclude(rec, worker)
 	if delay == 0 {
 		m.pend(old, rec, true)
 	} else {
 		m.schedule(old, rec, later(m.wall, delay))
 		m.jobEvent(JobRetry, j)
 	}
-	m.liftOldest(j.Worker)
+	m.liftOldest(worker)
 }
 
 // lose ends a claim whose lease or run limit ended, or whose worker is gone.
@@ -106,13 +107,19 @@ func (m *Machine) lose(fence uint64, kind EventKind) {
 	c, _ := m.claims.Get(fence)
 	old := m.claimed(c)
 	m.drop(fence, c, old.job)
-	m.event(Event{Kind: kind, Job: JobID(c.job), Queue: old.job.Queue, User: old.job.User, State: old.job.State, Fence: Fence(fence),
-		Session: SessionID(c.session), Worker: old.job.Worker, Lane: c.lane})
 	if old.job.State == cancelled {
 		m.settle(old.job)
+		m.claimEvent(kind, fence, c, old.job, cancelled)
 		return
 	}
 	rec := old.edit()
 	rec.job.Charged++
 	m.again(old, rec, 0, timedOut, m.onTimeout(rec.job) == logv1.OnTimeout_ON_TIMEOUT_FAIL)
+	m.claimEvent(kind, fence, c, old.job, rec.job.State)
+}
+
+// claimEvent tells how a claim ended; state is the job's after it.
+func (m *Machine) claimEvent(kind EventKind, fence uint64, c claim, j *logv1.Job, s logv1.State) {
+	m.event(Event{Kind: kind, Job: JobID(c.job), Queue: j.Queue, User: j.User, State: s, Fence: Fence(fence), Session: SessionID(c.session),
+		Worker: j.Worker, Lane: c.lane})
 }

@@ -108,7 +108,7 @@ func (c *check) checkJob(id uint64, r *jobRec, final bool) error {
 	c.bytes += jobBytes(j)
 	if r.finish != nil {
 		c.ended++
-		if m.finishes[j.Fence] != id {
+		if m.finishes[r.finish.GetFence()] != id {
 			return fmt.Errorf("the finish of job %d is not indexed", id)
 		}
 	}

@@ -104,7 +104,8 @@ func (m *Machine) pend(old, rec *jobRec, newPlace bool) {
 		m.lastPlace++
 		rec.job.Place = m.lastPlace
 	}
-	rec.job.State, rec.job.DueMs = pending, 0
+	rec.job.State = pending
+	letGo(rec.job)
 	m.renewExclusions(rec)
 	m.put(old, rec)
 	m.batch.ready = append(m.batch.ready, rec.job.Id)
@@ -114,12 +115,13 @@ func (m *Machine) pend(old, rec *jobRec, newPlace bool) {
 // schedule makes a job wait for an instant.
 func (m *Machine) schedule(old, rec *jobRec, due int64) {
 	rec.job.State, rec.job.DueMs = scheduled, due
+	letGo(rec.job)
 	m.put(old, rec)
 }
 
 // end makes a job final. What excluded workers from it is dropped. With no claim alive it settles at once.
 func (m *Machine) end(old, rec *jobRec, s logv1.State, claimLives bool) {
-	rec.job.State, rec.job.DueMs, rec.job.FinishedMs = s, 0, m.wall
+	rec.job.State, rec.job.FinishedMs = s, m.wall
 	m.dropExclusions(rec)
 	m.put(old, rec)
 	if !claimLives {
@@ -134,4 +136,9 @@ func (m *Machine) settle(j *logv1.Job) {
 	q.history.Set(stamp{j.FinishedMs, j.Id})
 	m.indexRetention(j.Queue, q)
 	m.userRests(j.User)
+}
+
+// letGo clears what belongs to a run: the job waits again.
+func letGo(j *logv1.Job) {
+	j.Fence, j.Worker, j.Lane, j.StartedMs = 0, "", 0, 0
 }

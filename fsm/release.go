@@ -33,6 +33,6 @@ func (m *Machine) giveBack(fence uint64) logv1.ClaimStatus {
 	}
 	rec := old.edit()
 	m.pend(old, rec, false)
-	m.jobEvent(JobReleased, rec.job)
+	m.claimEvent(JobReleased, fence, c, old.job, pending)
 	return logv1.ClaimStatus_CLAIM_STATUS_OK
 }

@@ -171,7 +171,7 @@ func (m *Machine) enlistJob(r *jobRec, claimed bool) error {
 	q.counts[j.State]++
 	m.bytes += jobBytes(j)
 	if r.finish != nil {
-		m.finishes[j.Fence] = j.Id
+		m.finishes[r.finish.GetFence()] = j.Id
 	}
 	for _, x := range r.exclusions {
 		if m.excluded[x.GetWorker()] == nil {

@@ -57,7 +57,7 @@ func (m *Machine) deleteJob(id uint64) {
 	}
 	j := rec.job
 	if rec.finish != nil {
-		delete(m.finishes, j.Fence)
+		delete(m.finishes, rec.finish.GetFence())
 	}
 	q := m.queueLive[j.Queue]
 	q.counts[j.State]--

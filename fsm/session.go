@@ -271,7 +271,9 @@ func (m *Machine) deregister(id uint64, res *logv1.Result) {
 		statuses = append(statuses, m.giveBack(fence))
 	}
 	m.close(s, false)
-	res.Value = &logv1.Result_Release{Release: &logv1.ReleaseResult{Statuses: statuses}}
+	if len(statuses) > 0 {
+		res.Value = &logv1.Result_Release{Release: &logv1.ReleaseResult{Statuses: statuses}}
+	}
 }
 
 type coverKey struct{ queue, user string }

@@ -289,6 +289,7 @@ type FinishRecord struct {
 	Hash          []byte                 `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
 	State         State                  `protobuf:"varint,2,opt,name=state,proto3,enum=fairlane.log.v1.State" json:"state,omitempty"`
 	Cancelled     bool                   `protobuf:"varint,3,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	Fence         uint64                 `protobuf:"varint,4,opt,name=fence,proto3" json:"fence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -342,6 +343,13 @@ func (x *FinishRecord) GetCancelled() bool {
 		return x.Cancelled
 	}
 	return false
+}
+
+func (x *FinishRecord) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
 }
 
 type JobRecord struct {
@@ -961,11 +969,12 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\x0fExclusionRecord\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x19\n" +
 	"\buntil_ms\x18\x02 \x01(\x03R\auntilMs\x12\x10\n" +
-	"\x03age\x18\x03 \x01(\x04R\x03age\"n\n" +
+	"\x03age\x18\x03 \x01(\x04R\x03age\"\x84\x01\n" +
 	"\fFinishRecord\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12,\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x16.fairlane.log.v1.StateR\x05state\x12\x1c\n" +
-	"\tcancelled\x18\x03 \x01(\bR\tcancelled\"\xac\x01\n" +
+	"\tcancelled\x18\x03 \x01(\bR\tcancelled\x12\x14\n" +
+	"\x05fence\x18\x04 \x01(\x04R\x05fence\"\xac\x01\n" +
 	"\tJobRecord\x12&\n" +
 	"\x03job\x18\x01 \x01(\v2\x14.fairlane.log.v1.JobR\x03job\x12@\n" +
 	"\n" +
