@@ -80,6 +80,7 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 		rec.finish = nil
 	}
 	j.State, j.Fence, j.Worker, j.Lane, j.StartedMs = running, fence, s.name, lane, m.wall
+	j.DueMs = 0
 	j.Attempt++
 	j.MaxAttempts = m.maxAttempts(j)
 	m.put(old, rec)

@@ -271,9 +271,7 @@ func (m *Machine) deregister(id uint64, res *logv1.Result) {
 		statuses = append(statuses, m.giveBack(fence))
 	}
 	m.close(s, false)
-	if len(statuses) > 0 {
-		res.Value = &logv1.Result_Release{Release: &logv1.ReleaseResult{Statuses: statuses}}
-	}
+	res.Value = &logv1.Result_Release{Release: &logv1.ReleaseResult{Statuses: statuses}}
 }
 
 type coverKey struct{ queue, user string }
