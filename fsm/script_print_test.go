@@ -62,6 +62,9 @@ func describeValue(res *logv1.Result) string {
 	case *logv1.Result_Finish:
 		return describeFinish(v.Finish)
 	case *logv1.Result_Release:
+		if len(v.Release.GetStatuses()) == 0 {
+			return "done"
+		}
 		return "release" + statusText(v.Release.GetStatuses())
 	case *logv1.Result_Cancel:
 		return fmt.Sprintf("cancel did=%v state=%s", v.Cancel.GetCancelled(), stateText(v.Cancel.GetState()))
