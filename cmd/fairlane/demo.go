@@ -12,7 +12,7 @@ import (
 )
 
 // demoFiles is as many as take well under a minute on two cores, kills included.
-const demoFiles = 8000
+const demoFiles = 10000
 
 func newDemoCmd(a *app) *cobra.Command {
 	o := demo.Options{Out: a.out, OnAbort: a.onAbort}
