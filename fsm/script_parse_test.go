@@ -36,7 +36,7 @@ func splitWords(line string) (words, error) {
 			w.pair[key] = strings.ReplaceAll(value, `"`, "")
 			continue
 		}
-		w.bare = append(w.bare, word)
+		w.bare = append(w.bare, strings.ReplaceAll(word, `"`, ""))
 	}
 	return w, nil
 }
