@@ -84,7 +84,9 @@ func (b *burst) claim(ctx context.Context, connection int, request *fairlanev1.C
 // job, in every round, also in those through which the leader is killed (A3).
 func TestCapacityOne(t *testing.T) {
 	rounds, killEvery := 30, 15
-	if *full {
+	if !*full {
+		t.Parallel()
+	} else {
 		rounds, killEvery = 1000, 50
 	}
 	cluster := harness.Start(t, harness.Options{})
@@ -133,6 +135,7 @@ func TestCapacityOne(t *testing.T) {
 
 // TestCapacityN: bursts of claims for lanes with room for k jobs get exactly k, lane by lane.
 func TestCapacityN(t *testing.T) {
+	t.Parallel()
 	rounds := 5
 	if *full {
 		rounds = 100

@@ -56,9 +56,12 @@ var chaosQueues = []string{"fast", "bulk", "slow"}
 func TestChaos(t *testing.T) {
 	for _, store := range harness.LogStores {
 		t.Run(store, func(t *testing.T) {
+			if !*full { // the long form is also a measurement, and runs alone
+				t.Parallel()
+			}
 			plan := chaosPlan{Store: store, Seed: *seedFlag, Jobs: 1000, Kills: 2, PerSecond: 300, Limit: 90 * time.Second}
 			if *full {
-				plan.Jobs, plan.Kills, plan.Limit = 20_000, 20, 10*time.Minute
+				plan.Jobs, plan.Kills, plan.Limit = 20_000, 22, 10*time.Minute
 			}
 			if plan.Seed == 0 {
 				plan.Seed = rand.Uint64()
@@ -202,7 +205,7 @@ func (c *chaos) judge(t *testing.T, took time.Duration) {
 	if result.Acknowledged < c.plan.Jobs || int(c.kills.Load()) < c.plan.Kills {
 		t.Errorf("the run is too small: %d jobs, %d kills", result.Acknowledged, c.kills.Load())
 	}
-	if result.Repeats == 0 || result.LostClaims == 0 {
+	if c.plan.Jobs >= 1000 && (result.Repeats == 0 || result.LostClaims == 0) {
 		t.Errorf("the run is too tame: %d repeats, %d late finishes refused", result.Repeats, result.LostClaims)
 	}
 	t.Log(c.table(result, took))

@@ -140,11 +140,11 @@ func (l *life) run(ctx context.Context, rng *rand.Rand, party int, claim *fairla
 	case draw < 10: // fall silent
 		l.abandon(claim.GetFence())
 		return nil, nil
-	case draw < 20: // fall silent and come back too late
+	case draw < 30: // fall silent and come back too late
 		l.abandon(claim.GetFence())
 		pause = chaosLease + 1500*time.Millisecond
 		success()
-	case draw < 30: // long, kept by heartbeats
+	case draw < 40: // long, kept by heartbeats
 		pause = chaosLease + time.Second
 		success()
 	case draw < 80:
