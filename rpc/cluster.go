@@ -15,16 +15,24 @@ import (
 // clusterService is for operators and for the nodes themselves.
 type clusterService struct{ *server }
 
-func (s *clusterService) GetSettings(ctx context.Context, _ *v1.GetSettingsRequest) (*v1.GetSettingsResponse, error) {
-	if err := s.linearizable(ctx); err != nil {
-		return nil, err
-	}
-	out := &v1.GetSettingsResponse{}
-	s.node.View(func(m *fsm.Machine) {
-		out.Settings = settingsAnswer(m.Settings())
-		out.Index = m.AppliedIndex()
+func (s *clusterService) GetSettings(ctx context.Context, r *v1.GetSettingsRequest) (*v1.GetSettingsResponse, error) {
+	return atLeader(ctx, s.server, leaderCall[v1.GetSettingsResponse]{
+		local: func(ctx context.Context) (*v1.GetSettingsResponse, error) {
+			if err := s.freshen(ctx); err != nil {
+				return nil, err
+			}
+			out := &v1.GetSettingsResponse{}
+			s.node.View(func(m *fsm.Machine) {
+				out.Settings = settingsAnswer(m.Settings())
+				out.Index = m.AppliedIndex()
+			})
+			return out, nil
+		},
+		remote: func(ctx context.Context, p *peer) (*v1.GetSettingsResponse, error) {
+			return p.cluster.GetSettings(ctx, r)
+		},
+		harmless: true,
 	})
-	return out, nil
 }
 
 func (s *clusterService) SetSettings(ctx context.Context, r *v1.SetSettingsRequest) (*v1.SetSettingsResponse, error) {

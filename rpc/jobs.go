@@ -145,14 +145,20 @@ func (s *jobService) Get(ctx context.Context, r *v1.GetRequest) (*v1.GetResponse
 	if err := checkJobID(r.GetId()); err != nil {
 		return nil, err
 	}
-	if err := s.linearizable(ctx); err != nil {
-		return nil, err
-	}
-	job, index := s.readJob(r.GetId())
-	if job == nil {
-		return nil, problem(UnknownJob, "job", number(r.GetId()))
-	}
-	return &v1.GetResponse{Job: jobAnswer(job), Index: index}, nil
+	return atLeader(ctx, s.server, leaderCall[v1.GetResponse]{
+		local: func(ctx context.Context) (*v1.GetResponse, error) {
+			if err := s.freshen(ctx); err != nil {
+				return nil, err
+			}
+			job, index := s.readJob(r.GetId())
+			if job == nil {
+				return nil, problem(UnknownJob, "job", number(r.GetId()))
+			}
+			return &v1.GetResponse{Job: jobAnswer(job), Index: index}, nil
+		},
+		remote:   func(ctx context.Context, p *peer) (*v1.GetResponse, error) { return p.jobs.Get(ctx, r) },
+		harmless: true,
+	})
 }
 
 // readJob from this node's own state; nil when there is none. Records are never changed, so it is used outside the lock.

@@ -26,20 +26,26 @@ func (s *queueService) GetQueue(ctx context.Context, r *v1.GetQueueRequest) (*v1
 	if err := checkQueueName(r.GetName()); err != nil {
 		return nil, err
 	}
-	if err := s.linearizable(ctx); err != nil {
-		return nil, err
-	}
-	out := &v1.GetQueueResponse{}
-	s.node.View(func(m *fsm.Machine) {
-		if queue, known := m.Queue(r.GetName()); known {
-			out.Queue = queueAnswer(queue)
-		}
-		out.Index = m.AppliedIndex()
+	return atLeader(ctx, s.server, leaderCall[v1.GetQueueResponse]{
+		local: func(ctx context.Context) (*v1.GetQueueResponse, error) {
+			if err := s.freshen(ctx); err != nil {
+				return nil, err
+			}
+			out := &v1.GetQueueResponse{}
+			s.node.View(func(m *fsm.Machine) {
+				if queue, known := m.Queue(r.GetName()); known {
+					out.Queue = queueAnswer(queue)
+				}
+				out.Index = m.AppliedIndex()
+			})
+			if out.Queue == nil {
+				return nil, problem(UnknownQueue, "queue", r.GetName())
+			}
+			return out, nil
+		},
+		remote:   func(ctx context.Context, p *peer) (*v1.GetQueueResponse, error) { return p.queues.GetQueue(ctx, r) },
+		harmless: true,
 	})
-	if out.Queue == nil {
-		return nil, problem(UnknownQueue, "queue", r.GetName())
-	}
-	return out, nil
 }
 
 func (s *queueService) SetQueue(ctx context.Context, r *v1.SetQueueRequest) (*v1.SetQueueResponse, error) {

@@ -5,17 +5,18 @@ import (
 	"time"
 
 	"github.com/fairlane-scheduler/fairlane/fsm"
-	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
 
-// linearizable returns once this node's own state holds everything that was decided before the call.
-func (s *server) linearizable(ctx context.Context) error {
-	index, err := s.readIndex(ctx)
+// freshen returns once the state of this node, which leads, holds everything that was decided before the call. Linearizable
+// reads are made on the leader: a follower that asked for the index alone would learn only with raft's next heartbeat that
+// the entry is committed (docs/decisions/0006-reads-at-the-leader.md).
+func (s *server) freshen(ctx context.Context) error {
+	index, err := s.node.ReadBarrier(ctx)
 	if err != nil {
 		return err
 	}
-	return s.failure(s.node.WaitApplied(ctx, index.GetIndex()))
+	return s.node.WaitApplied(ctx, index)
 }
 
 // readIndex asks the leader how far a linearizable read must see.
@@ -32,28 +33,22 @@ func (s *server) readIndex(ctx context.Context) (*v1.ReadIndexResponse, error) {
 	})
 }
 
-// Wait watches the job in this node's own state, after one linearizable look at it.
+// Wait looks once at the job on the leader, and from then on at this node's own state, which follows.
 func (s *jobService) Wait(ctx context.Context, r *v1.WaitRequest) (*v1.WaitResponse, error) {
 	if err := checkWait(r); err != nil {
 		return nil, err
 	}
-	// Watched before it is read: a change between the two is not missed.
+	// Watched before it is read: what this node applies after the leader was read is not missed.
 	changed, stop := s.node.WatchJob(fsm.JobID(r.GetId()))
 	defer stop()
-	if err := s.linearizable(ctx); err != nil {
-		return nil, err
-	}
 	over := time.NewTimer(time.Duration(r.GetWaitMs()) * time.Millisecond)
 	defer over.Stop()
-	for {
-		job, index := s.readJob(r.GetId())
-		if job == nil {
-			return nil, problem(UnknownJob, "job", number(r.GetId()))
-		}
-		answer := &v1.WaitResponse{Job: jobAnswer(job), Index: index}
-		if final(job.GetState()) {
-			return answer, nil
-		}
+	first, err := s.Get(ctx, &v1.GetRequest{Id: r.GetId()})
+	if err != nil {
+		return nil, err
+	}
+	answer := &v1.WaitResponse{Job: first.GetJob(), Index: first.GetIndex()}
+	for answer.Job.GetState() < v1.JobState_JOB_STATE_SUCCEEDED { // the final states are the last ones
 		select {
 		case _, open := <-changed:
 			if !open { // the node shuts down: the caller asks another one
@@ -64,7 +59,14 @@ func (s *jobService) Wait(ctx context.Context, r *v1.WaitRequest) (*v1.WaitRespo
 		case <-ctx.Done():
 			return nil, s.failure(ctx.Err())
 		}
+		job, index := s.readJob(r.GetId())
+		switch {
+		case index < answer.Index: // this node is behind what the leader said
+		case job == nil:
+			return nil, problem(UnknownJob, "job", number(r.GetId()))
+		default:
+			answer = &v1.WaitResponse{Job: jobAnswer(job), Index: index}
+		}
 	}
+	return answer, nil
 }
-
-func final(state logv1.State) bool { return state >= logv1.State_STATE_SUCCEEDED }
