@@ -22,15 +22,25 @@ func reserved(bytes uint64) uint64 { return scheduler.SizeOf(bytes).Bytes() }
 
 func (n *naive) claim(session uint64, lane uint32) string {
 	s, refusal := n.live(session)
-	switch {
-	case refusal != "":
+	if refusal != "" {
 		return refusal
+	}
+	empty, j, line := n.choose(s, lane)
+	if j == nil {
+		return empty
+	}
+	return n.take(j, s, lane, line)
+}
+
+// choose is the rule of a claim; it changes nothing.
+func (n *naive) choose(s *naiveSession, lane uint32) (empty string, j *naiveJob, through string) {
+	switch {
 	case !s.worker:
-		return "refused not_a_worker"
+		return "refused not_a_worker", nil, ""
 	case int(lane) >= len(s.lanes):
-		return "refused unknown_lane"
+		return "refused unknown_lane", nil, ""
 	case s.draining:
-		return "draining"
+		return "draining", nil, ""
 	}
 	l := s.lanes[lane]
 	var used uint32
@@ -42,7 +52,7 @@ func (n *naive) claim(session uint64, lane uint32) string {
 		}
 	}
 	if used >= l.GetSlots() {
-		return "at_capacity"
+		return "at_capacity", nil, ""
 	}
 	var may []*naiveJob
 	for _, id := range sortedKeys(n.jobs) {
@@ -52,10 +62,10 @@ func (n *naive) claim(session uint64, lane uint32) string {
 	}
 	for _, line := range l.GetChain() {
 		if j := n.first(line, may); j != nil {
-			return n.take(j, s, lane, line)
+			return "", j, line
 		}
 	}
-	return "nothing"
+	return "nothing", nil, ""
 }
 
 // mayTake says whether the job stands in a line for this worker now, memory aside.

@@ -1,0 +1,76 @@
+package fsm_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/fairlane-scheduler/fairlane/fsm"
+)
+
+// parkable names a lane whose claim would find nothing.
+type parkable struct {
+	session uint64
+	lane    uint32
+}
+
+// TestWakes checks what parked claims rest on. After every batch, for every lane of every live session: Peek says what the naive machine
+// would do, and a lane that found nothing before the batch and would find a job now has a reason to be woken: a Ready that its offer
+// takes, its own lane in Freed, or Rescan. Else a claim would stay parked while a job waits for it.
+func TestWakes(t *testing.T) {
+	eachSeed(t, func(seed uint64) error {
+		h, m, n := newHistory(seed), fsm.New(), newNaive()
+		parked := map[parkable]bool{}
+		for range *batches {
+			b := h.batch()
+			out := m.Apply(h.index, b)
+			n.apply(b)
+			h.observe(b, out)
+			now := map[parkable]bool{}
+			for _, id := range sortedKeys(n.sessions) {
+				s := n.sessions[id]
+				if s.ended || !s.worker {
+					continue
+				}
+				for lane := range s.lanes {
+					p := parkable{id, uint32(lane)}
+					if err := samePeek(m, n, p); err != nil {
+						return fmt.Errorf("index %d: %w", h.index, err)
+					}
+					now[p] = m.Peek(fsm.SessionID(id), p.lane) == fsm.PeekNothing
+					if parked[p] && m.Peek(fsm.SessionID(id), p.lane) == fsm.PeekJob && !wakes(m, out, p) {
+						return fmt.Errorf("index %d: session %d lane %d found nothing before, would find a job now, and nothing wakes it: %+v %+v",
+							h.index, id, lane, out.Ready, out.Freed)
+					}
+				}
+			}
+			parked = now
+		}
+		return nil
+	})
+}
+
+func samePeek(m *fsm.Machine, n *naive, p parkable) error {
+	want := fsm.PeekJob
+	if empty, j, _ := n.choose(n.sessions[p.session], p.lane); j == nil {
+		want = map[string]fsm.Peek{"nothing": fsm.PeekNothing, "at_capacity": fsm.PeekAtCapacity, "draining": fsm.PeekDraining}[empty]
+	}
+	if got := m.Peek(fsm.SessionID(p.session), p.lane); got != want {
+		return fmt.Errorf("session %d lane %d: Peek says %v, the naive machine %v", p.session, p.lane, got, want)
+	}
+	return nil
+}
+
+func wakes(m *fsm.Machine, out fsm.Outcome, p parkable) bool {
+	for _, f := range out.Freed {
+		if uint64(f.Session) == p.session && f.Lane == p.lane {
+			return true
+		}
+	}
+	offer, ok := m.Offer(fsm.SessionID(p.session), p.lane)
+	for _, r := range out.Ready {
+		if ok && r.Count > 0 && offer.Takes(r.Queue, r.User, r.Size) {
+			return true
+		}
+	}
+	return out.Rescan
+}
