@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,30 +42,40 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
+	if errors.Is(err, context.Canceled) && context.Cause(ctx) == errInterrupted {
+		err = errInterrupted
+	}
 	if err != nil {
 		a.report(err)
 	}
 	return exitCode(err)
 }
 
+// echo is the time in which a second signal counts as the first one: some tools, timeout(1) among them, send theirs to the
+// process and to its group.
+const echo = 100 * time.Millisecond
+
 // signals is the one place that hears SIGINT and SIGTERM: the first cancels the context, which every verb answers by
 // ending in order; the second ends the process at once, after the functions given to onAbort.
 func (a *app) signals() (context.Context, func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	heard := make(chan os.Signal, 2)
 	signal.Notify(heard, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() {
-		for n := 0; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case s := <-heard:
-				if n == 0 {
-					cancel()
-					continue
+				switch {
+				case first.IsZero():
+					first = time.Now()
+					cancel(errInterrupted)
+				case time.Since(first) > echo:
+					a.abort()
+					fmt.Fprintf(a.err, "fairlane: second signal (%v): not waiting any longer\n", s)
+					os.Exit(exitSignal + int(s.(syscall.Signal)))
 				}
-				a.abort()
-				fmt.Fprintf(a.err, "fairlane: second %v: not waiting any longer\n", s)
-				os.Exit(exitSignal + int(s.(syscall.Signal)))
 			case <-done:
 				return
 			}
@@ -73,9 +84,12 @@ func (a *app) signals() (context.Context, func()) {
 	return ctx, func() {
 		signal.Stop(heard)
 		close(done)
-		cancel()
+		cancel(nil)
 	}
 }
+
+// errInterrupted is the cause of a context that a signal ended.
+var errInterrupted = errors.New("interrupted by a signal")
 
 // onAbort registers what must be done even when the process is told to end at once. The function given back takes it out.
 func (a *app) onAbort(f func()) (done func()) {

@@ -270,6 +270,7 @@ func TestSecondSignal(t *testing.T) {
 		_, out, _ := cli{}.run(t, "worker", "list", "-e", api)
 		return strings.Contains(out, "draining")
 	})
+	<-time.After(2 * echo) // a signal within this time would be the first one's echo
 	if code := worker.stop(t, syscall.SIGTERM); code != exitSignal+int(syscall.SIGTERM) {
 		t.Errorf("exit code %d; errors: %s", code, worker.err)
 	}
