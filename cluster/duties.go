@@ -136,7 +136,7 @@ func (l *leadership) dismiss(reason error) {
 	for _, p := range l.woken {
 		l.answer(p, answer{err: reason})
 	}
-	l.woken, l.rescan = nil, nil
+	l.woken, l.rescan, l.orphans = nil, nil, nil
 }
 
 func (l *leadership) counts() (parked, queued int) {

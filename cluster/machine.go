@@ -75,12 +75,12 @@ func (m *machine) Apply(log *raft.Log) any {
 		m.fatal(err)
 		return err
 	}
+	m.advance(log.Index)
+	m.feed.publish(outcome.Events)
 	if f := m.flight.Load(); f != nil && len(log.Data) > 0 && f.first == &log.Data[0] {
 		f.done <- outcome // has room for the only one
 		m.flight.CompareAndSwap(f, nil)
 	}
-	m.advance(log.Index)
-	m.feed.publish(outcome.Events)
 	if m.logBytes += uint64(len(log.Data)); m.logBytes > m.snapshotBytes {
 		select {
 		case m.full <- struct{}{}:

@@ -98,6 +98,7 @@ func (l *leadership) keepMembers() {
 	n := l.node
 	own := &logv1.SetNode{Id: n.id, RaftAddress: string(n.wire.LocalAddr()), ApiAddress: n.config.APIAdvertise}
 	recorded := false
+	n.wire.forget()
 	looks := make(map[raft.ServerID]int)
 	timer := time.NewTicker(memberLook)
 	defer timer.Stop()

@@ -141,6 +141,8 @@ func (l *leadership) abandon(p *pending, cause error) answer {
 		return answer{err: fmt.Errorf("%w: %w", ErrUnknownOutcome, cause)}
 	case isParked:
 		l.unpark(p)
+	case isWoken:
+		l.passOn(p.wish)
 	}
 	l.answer(p, answer{err: cause})
 	return answer{err: cause}
@@ -172,7 +174,7 @@ func (l *leadership) wantQueued(count int) bool {
 func (l *leadership) hasWork() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.queued() > 0 || len(l.readers) > 0 || len(l.woken) > 0 || len(l.rescan) > 0
+	return l.queued() > 0 || len(l.readers) > 0 || len(l.woken) > 0 || len(l.rescan) > 0 || len(l.orphans) > 0
 }
 
 // batch is what goes into one log entry, and who waits for it.
@@ -252,7 +254,7 @@ func (l *leadership) takeNormal(m *fsm.Machine, b *batch) (claims []*pending) {
 			l.normal.pop()
 			continue
 		}
-		if p.claim != nil && p.waits && m.Peek(fsm.SessionID(p.claim.GetSession()), p.claim.GetLane()) == fsm.PeekNothing {
+		if p.claim != nil && p.waits && mayPark(m, p) {
 			l.normal.pop()
 			l.park(m, p)
 			continue
@@ -269,6 +271,17 @@ func (l *leadership) takeNormal(m *fsm.Machine, b *batch) (claims []*pending) {
 		b.add(p)
 	}
 	return claims
+}
+
+// mayPark: the claim would find nothing, and it is not the repeat of one that was answered. A stored answer comes from the log.
+func mayPark(m *fsm.Machine, p *pending) bool {
+	return !hasAnswer(m, p) && m.Peek(fsm.SessionID(p.claim.GetSession()), p.claim.GetLane()) == fsm.PeekNothing
+}
+
+// hasAnswer: the log holds an answer to this call already.
+func hasAnswer(m *fsm.Machine, p *pending) bool {
+	r := p.command.GetRepeat()
+	return r != nil && m.Answered(fsm.SessionID(r.GetSession()), r.GetNumber())
 }
 
 // fly counts a claim into the batch; the caller puts it behind the other commands.

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/fairlane-scheduler/fairlane/fsm"
@@ -13,20 +12,7 @@ import (
 const (
 	// maxParked claims wait on the leader; further ones are told to come back later.
 	maxParked = 131_072
-	// wakeTries bounds how many parked claims are peeked for one job.
-	wakeTries = 1024
-	// rescanStep is how many parked claims are looked at between two batches when any of them may have something.
-	rescanStep = 256
-	// defaultQueue of an enqueue that names none.
-	defaultQueue = "default"
 )
-
-// wish is a kind of job for which a parked claim was woken; zero count: none.
-type wish struct {
-	queue, user string
-	size        scheduler.Size
-	count       int
-}
 
 // claimSpot is where a parked claim stands. Guarded by leadership.mu.
 type claimSpot struct {
@@ -48,6 +34,8 @@ type parking struct {
 	woken []*pending
 	// rescan lists the ages that are still to be looked at.
 	rescan []uint64
+	// orphans are the wishes of woken claims whose callers left; other claims get them.
+	orphans []wish
 	// bound counts parked claims of workers that serve one user.
 	bound int
 }
@@ -94,9 +82,31 @@ func (l *leadership) waitOver(p *pending) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p.waits = false
-	if p.where == isParked {
-		l.unpark(p)
-		l.answer(p, answer{result: nothing(l.node.machine.applied()), parked: time.Since(p.since)})
+	if p.where != isParked {
+		return
+	}
+	l.unpark(p)
+	l.node.View(func(m *fsm.Machine) {
+		if hasAnswer(m, p) {
+			l.hurry(p)
+			return
+		}
+		l.answer(p, answer{result: nothing(m.AppliedIndex()), parked: time.Since(p.since)})
+	})
+}
+
+// hurryRepeats sends parked repeats of an answered claim through the log for the stored answer: a caller whose connection broke asks
+// again while its first call is still parked here.
+func (l *leadership) hurryRepeats(p *pending) {
+	r := p.command.GetRepeat()
+	if p.claim == nil || r == nil {
+		return
+	}
+	for _, other := range l.ofSession(fsm.SessionID(p.claim.GetSession())) {
+		if o := other.command.GetRepeat(); o != nil && o.GetSession() == r.GetSession() && o.GetNumber() == r.GetNumber() {
+			l.unpark(other)
+			l.hurry(other)
+		}
 	}
 }
 
@@ -179,6 +189,7 @@ func (l *leadership) hurry(p *pending) {
 	p.waits = false
 	p.where = isWoken
 	l.woken = append(l.woken, p)
+	poke(l.work)
 }
 
 // takeWoken puts woken claims into the batch, as far as they fit.
@@ -207,148 +218,4 @@ func (l *leadership) depart(b *batch, p *pending) {
 		p.parked = time.Since(p.since)
 	}
 	l.fly(b, p)
-}
-
-// wakeFor wakes parked claims for the jobs of an enqueue that is in the same batch.
-func (l *leadership) wakeFor(m *fsm.Machine, b *batch, enqueue *logv1.Enqueue) (claims []*pending) {
-	for _, job := range enqueue.GetJobs() {
-		if len(l.byAge) == 0 || b.weight >= packCommands {
-			return claims
-		}
-		if job.GetDelayMs() > 0 || job.GetRunAtMs() > 0 {
-			continue
-		}
-		w := wish{queue: job.GetQueue(), user: job.GetUser(), size: scheduler.SizeOf(job.GetMemoryBytes()), count: 1}
-		if w.queue == "" {
-			w.queue = defaultQueue
-		}
-		// The job is not there yet, so nothing is what a claim with room for it finds.
-		p := l.oldest(m, w, func(found fsm.Peek) bool { return found == fsm.PeekNothing || found == fsm.PeekJob })
-		if p == nil {
-			continue
-		}
-		l.unpark(p)
-		p.wish = w
-		l.depart(b, p)
-		claims = append(claims, p)
-	}
-	return claims
-}
-
-// oldest parked claim that can take such a job and whose look at the machine is good.
-func (l *leadership) oldest(m *fsm.Machine, w wish, good func(fsm.Peek) bool) (found *pending) {
-	var passed []*pending
-	for range wakeTries {
-		age, ok := l.waiters.Wake(w.queue, w.user, w.size)
-		if !ok {
-			break
-		}
-		p := l.byAge[age]
-		look := m.Peek(fsm.SessionID(p.claim.GetSession()), p.claim.GetLane())
-		if good(look) {
-			found = p
-			break
-		}
-		l.waiters.Unpark(age)
-		if p.shelf = look != fsm.PeekAtCapacity; p.shelf { // a full lane comes back when it frees something
-			passed = append(passed, p)
-		}
-	}
-	for _, p := range passed {
-		l.waiters.Park(p.age, p.offer)
-	}
-	return found
-}
-
-// finds is the look of a claim that would get a job now.
-func finds(found fsm.Peek) bool { return found == fsm.PeekJob }
-
-// wakeAfter wakes parked claims for what a batch made ready, and for the wishes of claims that were woken in vain.
-func (l *leadership) wakeAfter(m *fsm.Machine, outcome *fsm.Outcome, missed []wish) {
-	if len(l.byAge) == 0 {
-		l.rescan = nil
-		return
-	}
-	for i := range outcome.Events {
-		switch e := &outcome.Events[i]; e.Kind {
-		case fsm.SessionReplaced, fsm.SessionEnded, fsm.WorkerDraining:
-			for _, p := range l.ofSession(e.Session) {
-				l.unpark(p)
-				l.hurry(p)
-			}
-		}
-	}
-	for _, freed := range outcome.Freed {
-		l.reoffer(m, freed)
-	}
-	for _, r := range outcome.Ready {
-		l.wakeReady(m, wish{r.Queue, r.User, r.Size, r.Count})
-	}
-	for _, w := range missed {
-		l.wakeReady(m, w)
-	}
-	if outcome.Rescan {
-		l.rescanAll()
-	}
-}
-
-func (l *leadership) wakeReady(m *fsm.Machine, w wish) {
-	if w.user == "" && w.count > 0 && l.bound > 0 {
-		l.rescanAll() // the index knows no "any user" for workers that serve one
-	}
-	for range w.count {
-		p := l.oldest(m, w, finds)
-		if p == nil {
-			return
-		}
-		l.rouse(p, wish{w.queue, w.user, w.size, 1})
-	}
-}
-
-// reoffer the parked claims of a lane that has more room than before.
-func (l *leadership) reoffer(m *fsm.Machine, freed fsm.LaneRef) {
-	for _, p := range l.ofSession(freed.Session) {
-		if p.claim.GetLane() != freed.Lane {
-			continue
-		}
-		l.unpark(p)
-		l.park(m, p)
-		if p.where == isParked && finds(m.Peek(freed.Session, freed.Lane)) {
-			l.rouse(p, wish{})
-		}
-	}
-}
-
-// ofSession lists the parked claims of a session, oldest first.
-func (l *leadership) ofSession(session fsm.SessionID) []*pending {
-	mine := l.sessions[session]
-	if len(mine) == 0 {
-		return nil
-	}
-	list := make([]*pending, 0, len(mine))
-	for _, p := range mine {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b *pending) int { return int(int64(a.age - b.age)) })
-	return list
-}
-
-func (l *leadership) rescanAll() {
-	l.rescan = l.rescan[:0]
-	for age := range l.byAge {
-		l.rescan = append(l.rescan, age)
-	}
-	slices.Sort(l.rescan)
-}
-
-// look at the next parked claims of a rescan.
-func (l *leadership) look(m *fsm.Machine) {
-	step := l.rescan[:min(len(l.rescan), rescanStep)]
-	for _, age := range step {
-		p, ok := l.byAge[age]
-		if ok && finds(m.Peek(fsm.SessionID(p.claim.GetSession()), p.claim.GetLane())) {
-			l.rouse(p, wish{})
-		}
-	}
-	l.rescan = l.rescan[len(step):]
 }

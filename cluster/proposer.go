@@ -174,12 +174,15 @@ func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int)
 		var missed []wish
 		for i, p := range b.pending {
 			result := outcome.Results[i]
-			if l.keepsWaiting(p, result) {
+			if p.wish.count > 0 && !p.wish.grantedBy(result) {
 				missed = append(missed, p.wish)
+			}
+			if l.keepsWaiting(p, result) {
 				l.park(m, p)
 				continue
 			}
 			l.answer(p, answer{result: result, parked: p.parked})
+			l.hurryRepeats(p)
 			answers++
 		}
 		l.wakeAfter(m, &outcome, missed)

@@ -63,15 +63,27 @@ func openTransport(listen, advertise string, logger hclog.Logger) (*transport, e
 // SetHeartbeatHandler does nothing: see transport.
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
-// AppendEntries also remembers how far the node's log reaches.
+// AppendEntries also remembers how far the node's log is known to equal the leader's. A heartbeat names no entry and proves nothing of
+// the log: a node whose tail diverges answers it too.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) error {
 	err := t.NetworkTransport.AppendEntries(id, target, request, answer)
 	if err == nil && answer.Success {
+		matched := request.PrevLogEntry
+		if n := len(request.Entries); n > 0 {
+			matched = request.Entries[n-1].Index
+		}
 		t.mu.Lock()
-		t.reached[id] = contact{answer.LastLog, time.Now()}
+		t.reached[id] = contact{max(matched, t.reached[id].lastIndex), time.Now()}
 		t.mu.Unlock()
 	}
 	return err
+}
+
+// forget what nodes had answered to a former leadership of this node.
+func (t *transport) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.reached)
 }
 
 func (t *transport) contact(id raft.ServerID) contact {

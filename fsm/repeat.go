@@ -88,6 +88,12 @@ func (m *Machine) storeAnswer(r *logv1.Repeat, hash []byte, res *logv1.Result) {
 	m.bytes += answerBytes(res)
 }
 
+// Answered reports whether a call with this number would get a stored answer (or a refusal, if another call had it).
+func (m *Machine) Answered(s SessionID, number uint64) bool {
+	_, ok := m.answers.Get(&answer{session: uint64(s), number: number})
+	return ok
+}
+
 // dropAnswers forgets the answers of a session to numbers below lowest.
 func (m *Machine) dropAnswers(session, lowest uint64) {
 	var gone []*answer

@@ -1,0 +1,107 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
+
+// workerOf registers a worker with one lane of this chain and so many slots.
+func (w *world) workerOf(n *Node, name string, slots uint32, chain ...string) uint64 {
+	w.t.Helper()
+	lanes := []*logv1.Lane{{Chain: chain, Slots: slots}}
+	r := w.propose(n, &logv1.Command{Op: &logv1.Command_Register{Register: &logv1.Register{Name: name, Nonce: 1, Lanes: lanes}}})
+	return r.GetSession().GetSession()
+}
+
+func numbered(c *logv1.Command, session, number uint64) *logv1.Command {
+	c.Repeat = &logv1.Repeat{Session: session, Number: number, Lowest: 1}
+	return c
+}
+
+func (w *world) later(n *Node, c *logv1.Command, wait time.Duration) *parkedClaim {
+	p := &parkedClaim{done: make(chan struct{})}
+	ctx := w.limit(30 * time.Second)
+	go func() {
+		defer close(p.done)
+		p.result, p.parked, p.err = n.Claim(ctx, c, wait)
+	}()
+	return p
+}
+
+// The repeat of a claim that was answered gets its answer from the log at once, though nothing is there for a new claim.
+func TestRepeatOfAnAnsweredClaimIsNotParked(t *testing.T) {
+	w := newWorld(t, StoreWAL, 1, nil)
+	n := w.nodes[0]
+	session := w.worker(n, "w", 5)
+	w.propose(n, enqueue(1))
+	first := w.later(n, numbered(claim(session), session, 1), time.Minute)
+	first.wait(t)
+	again := w.later(n, numbered(claim(session), session, 1), time.Minute)
+	again.wait(t)
+	if first.err != nil || first.result.GetClaim().GetFence() == 0 || !proto.Equal(first.result, again.result) {
+		t.Errorf("first %v %v, again %v %v", first.result, first.err, again.result, again.err)
+	}
+}
+
+// A caller whose connection broke asks again while its first call is still parked: both get the one answer.
+func TestParkedRepeatsGetOneAnswer(t *testing.T) {
+	w := newWorld(t, StoreWAL, 1, nil)
+	n := w.nodes[0]
+	session := w.worker(n, "w", 5)
+	first := w.later(n, numbered(claim(session), session, 1), time.Minute)
+	w.parked(n, 1)
+	again := w.later(n, numbered(claim(session), session, 1), time.Minute)
+	w.parked(n, 2)
+	w.propose(n, enqueue(1))
+	first.wait(t)
+	again.wait(t)
+	if first.err != nil || first.result.GetClaim().GetFence() == 0 || !proto.Equal(first.result, again.result) {
+		t.Errorf("first %v %v, again %v %v", first.result, first.err, again.result, again.err)
+	}
+}
+
+// A claim that is woken for one job and takes another, which its chain prefers, leaves the first to the next parked claim.
+func TestAWishIsPassedOn(t *testing.T) {
+	w := newWorld(t, StoreWAL, 1, nil)
+	n := w.nodes[0]
+	both := w.later(n, claim(w.workerOf(n, "both", 1, "two", "one")), time.Minute)
+	w.parked(n, 1)
+	one := w.later(n, claim(w.workerOf(n, "one", 1, "one")), time.Minute)
+	w.parked(n, 2)
+	jobs := []*logv1.NewJob{{Kind: "k", Queue: "one", User: "ana"}, {Kind: "k", Queue: "two", User: "ana"}}
+	w.propose(n, &logv1.Command{Op: &logv1.Command_Enqueue{Enqueue: &logv1.Enqueue{Jobs: jobs}}})
+	both.wait(t)
+	one.wait(t)
+	if got := both.result.GetClaim().GetJob().GetQueue(); got != "two" {
+		t.Errorf("the chain two>one got a job of %q", got)
+	}
+	if got := one.result.GetClaim().GetJob().GetQueue(); got != "one" {
+		t.Errorf("the lane of queue one got a job of %q", got)
+	}
+}
+
+// A woken claim whose caller leaves before the next batch does not take the wake with it.
+func TestAnAbandonedWishIsPassedOn(t *testing.T) {
+	w := newWorld(t, StoreWAL, 1, nil)
+	n := w.nodes[0]
+	session := w.worker(n, "w", 1)
+	waits := w.later(n, claim(session), time.Minute)
+	w.parked(n, 1)
+	l := n.leading.Load()
+	gone := newPending(claim(session))
+	l.mu.Lock() // as if it had been woken for the job below and not gone into a batch yet
+	gone.where, gone.wish = isWoken, wish{queue: "default", user: "ana", count: 1}
+	l.woken = append(l.woken, gone)
+	l.mu.Unlock()
+	w.propose(n, &logv1.Command{Op: &logv1.Command_SetQueue{SetQueue: &logv1.SetQueue{Name: "default", Settings: &logv1.QueueSettings{}}}})
+	l.abandon(gone, w.limit(time.Second).Err())
+	w.propose(n, enqueue(1))
+	waits.wait(t)
+	if waits.result.GetClaim().GetJob() == nil {
+		t.Errorf("the claim behind it got %v %v", waits.result, waits.err)
+	}
+}
