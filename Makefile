@@ -27,10 +27,10 @@ build: ## the binary, bin/fairlane
 
 test: ## vet, and every test with the race detector, shuffled; the e2e tests in their short form
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on -short $(TEST_FLAGS) ./...
+	$(GO) test -race -shuffle=on $(TEST_FLAGS) ./...
 
-race: ## every test with the race detector in its long form, without the e2e tests
-	$(GO) test -race -shuffle=on -timeout 60m $(TEST_FLAGS) $$($(GO) list ./... | grep -v /e2e)
+race: ## the same without vet and without the e2e tests
+	$(GO) test -race -shuffle=on $(TEST_FLAGS) $$($(GO) list ./... | grep -v /e2e)
 
 lint: ## gofmt, go vet, and golangci-lint where it is installed
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
