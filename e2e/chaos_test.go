@@ -125,7 +125,7 @@ func runChaos(t *testing.T, plan chaosPlan) {
 	for range 6 {
 		run(&producers, "producer", c.produce)
 	}
-	for i, lanes := range []string{"fast:1 bulk>*:3", "slow:2 *:3", "fast>slow:2 bulk:2"} {
+	for i, lanes := range []string{"fast:2 bulk>*:6", "slow:4 *:6", "fast>slow:4 bulk:4"} {
 		name := fmt.Sprintf("w%d", i)
 		run(&others, "worker "+name, func(ctx context.Context, rng *rand.Rand) error { return c.work(ctx, rng, name, lanes) })
 	}

@@ -137,14 +137,14 @@ func (l *life) run(ctx context.Context, rng *rand.Rand, party int, claim *fairla
 		finish.Outcome = harness.Succeeded(op.Result)
 	}
 	switch draw := rng.IntN(1000); {
-	case draw < 10: // fall silent
+	case draw < 5: // fall silent
 		l.abandon(claim.GetFence())
 		return nil, nil
-	case draw < 30: // fall silent and come back too late
+	case draw < 18: // fall silent and come back too late
 		l.abandon(claim.GetFence())
 		pause = chaosLease + 1500*time.Millisecond
 		success()
-	case draw < 40: // long, kept by heartbeats
+	case draw < 23: // long, kept by heartbeats
 		pause = chaosLease + time.Second
 		success()
 	case draw < 80:
