@@ -16,6 +16,10 @@ const (
 	StoreBolt = "raft-boltdb"
 )
 
+// commitTimeout is how long an idle leader waits before it tells followers what was committed; what a follower's readers and watchers
+// see is that much behind.
+const commitTimeout = 10 * time.Millisecond
+
 // exitFatal is the exit code of a node that must not go on; supervisors are told not to restart it.
 const exitFatal = 70
 
@@ -116,6 +120,7 @@ func (c Config) complete() (Config, error) {
 func (c Config) raft(id string) *raft.Config {
 	r := raft.DefaultConfig()
 	r.LocalID = raft.ServerID(id)
+	r.CommitTimeout = commitTimeout
 	r.HeartbeatTimeout, r.ElectionTimeout, r.LeaderLeaseTimeout = c.Timing.Heartbeat, c.Timing.Election, c.Timing.LeaderLease
 	r.MaxAppendEntries = 16
 	r.BatchApplyCh = false

@@ -22,12 +22,13 @@ type wish struct {
 	queue, user string
 	size        scheduler.Size
 	count       int
+	any         bool // of any user and size
 }
 
 // grantedBy: the claim got a job of the kind for which it was woken. It may have got another one, that its chain prefers.
 func (w wish) grantedBy(result *logv1.Result) bool {
 	job := result.GetClaim().GetJob()
-	return job != nil && job.GetQueue() == w.queue && job.GetUser() == w.user && scheduler.SizeOf(job.GetMemoryBytes()) == w.size
+	return job != nil && job.GetQueue() == w.queue && (w.any || job.GetUser() == w.user && scheduler.SizeOf(job.GetMemoryBytes()) == w.size)
 }
 
 // wakeFor wakes parked claims for the jobs of an enqueue that is in the same batch.
@@ -107,7 +108,7 @@ func (l *leadership) wakeAfter(m *fsm.Machine, outcome *fsm.Outcome, missed []wi
 		l.reoffer(m, freed)
 	}
 	for _, r := range outcome.Ready {
-		l.wakeReady(m, wish{r.Queue, r.User, r.Size, r.Count})
+		l.wakeReady(m, wish{queue: r.Queue, user: r.User, size: r.Size, count: r.Count, any: r.Any})
 	}
 	for _, w := range missed {
 		l.wakeReady(m, w)
@@ -118,7 +119,7 @@ func (l *leadership) wakeAfter(m *fsm.Machine, outcome *fsm.Outcome, missed []wi
 }
 
 func (l *leadership) wakeReady(m *fsm.Machine, w wish) {
-	if w.user == "" && w.count > 0 && l.bound > 0 {
+	if w.any && l.bound > 0 {
 		l.rescanAll() // the index knows no "any user" for workers that serve one
 	}
 	for range w.count {
@@ -126,7 +127,9 @@ func (l *leadership) wakeReady(m *fsm.Machine, w wish) {
 		if p == nil {
 			return
 		}
-		l.rouse(p, wish{w.queue, w.user, w.size, 1})
+		one := w
+		one.count = 1
+		l.rouse(p, one)
 	}
 }
 

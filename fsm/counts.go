@@ -82,52 +82,68 @@ func (m *Machine) countRunning(queue, user string, by int64) {
 	u.running += by
 	m.gateQueue(queue, q)
 	m.gateUserIn(queue, q, user)
-	m.gateUser(user, u)
+	opened := m.gateUser(user, u) // of any queue, so no queue can be named
+	if by < 0 {
+		m.noteRoom(queue, opened)
+	}
 }
 
 func reached(limit, n int64) bool { return limit > 0 && n >= limit }
 
-func (m *Machine) gateQueue(name string, q *queueLive) {
+// The gates close what reached its limit, or open it, and report whether they opened it.
+
+func (m *Machine) gateQueue(name string, q *queueLive) (opened bool) {
 	rec, _ := m.queues.Get(name)
 	closed := rec.GetPaused() || reached(rec.GetSettings().GetMaxRunning(), q.running)
 	if closed == q.closed {
-		return
+		return false
 	}
 	if q.closed = closed; closed {
 		m.board.CloseQueue(name)
-		return
+		return false
 	}
 	m.board.OpenQueue(name)
-	m.batch.out.Rescan = m.batch.out.Rescan || m.board.WaitingIn(name) > 0
+	return true
 }
 
-func (m *Machine) gateUserIn(queue string, q *queueLive, user string) {
+func (m *Machine) gateUserIn(queue string, q *queueLive, user string) (opened bool) {
 	rec, _ := m.queues.Get(queue)
 	closed := reached(rec.GetSettings().GetMaxRunningPerUser(), q.users[user])
 	if closed == q.shut[user] {
-		return
+		return false
 	}
 	if closed {
 		q.shut[user] = true
 		m.board.CloseUserIn(queue, user)
-		return
+		return false
 	}
 	delete(q.shut, user)
 	m.board.OpenUserIn(queue, user)
-	m.batch.out.Rescan = m.batch.out.Rescan || m.board.WaitingIn(queue) > 0
+	return true
 }
 
-func (m *Machine) gateUser(name string, u *userLive) {
+func (m *Machine) gateUser(name string, u *userLive) (opened bool) {
 	closed := reached(m.settings.GetMaxRunningPerUser(), u.running)
 	if closed == u.closed {
-		return
+		return false
 	}
 	if u.closed = closed; closed {
 		m.board.CloseUser(name)
-		return
+		return false
 	}
 	m.board.OpenUser(name)
-	m.batch.out.Rescan = m.batch.out.Rescan || m.board.Waiting() > 0
+	return true
+}
+
+// noteRoom: a claim ended, so where limits count one more job may go: whichever is next in the line of the queue.
+func (m *Machine) noteRoom(queue string, opened bool) {
+	rec, _ := m.queues.Get(queue)
+	if rec.GetSettings().GetMaxRunning() > 0 || rec.GetSettings().GetMaxRunningPerUser() > 0 {
+		m.batch.room = append(m.batch.room, queue)
+	}
+	if opened && m.board.Waiting() > 0 {
+		m.batch.out.Rescan = true
+	}
 }
 
 // gated: jobs of this queue and user do not stand in the lines now.

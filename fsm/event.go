@@ -55,9 +55,11 @@ type Event struct {
 
 // Ready counts jobs that became claimable in a batch and still are.
 type Ready struct {
-	Queue, User string // User "" may also mean any
+	Queue, User string
 	Size        scheduler.Size
 	Count       int
+	// Any user and size of the queue: claims ended where a limit counts them, so Count more jobs may go.
+	Any bool
 }
 
 // LaneRef names a lane in which a slot or memory became free.
@@ -96,6 +98,7 @@ type current struct {
 	out   Outcome
 	place uint32
 	ready []uint64 // jobs that became pending
+	room  []string // queues with a limit in which a claim ended, once for each
 }
 
 func (m *Machine) event(e Event) {
@@ -120,6 +123,9 @@ func (m *Machine) freed(session uint64, lane uint32) {
 
 // gatherReady turns the jobs that became pending and still may be claimed into counts, in the order in which each kind first appeared.
 func (m *Machine) gatherReady() {
+	if len(m.batch.ready) == 0 && len(m.batch.room) == 0 {
+		return
+	}
 	type kind struct {
 		queue, user string
 		size        scheduler.Size
@@ -138,6 +144,24 @@ func (m *Machine) gatherReady() {
 			i = len(m.batch.out.Ready)
 			at[k] = i
 			m.batch.out.Ready = append(m.batch.out.Ready, Ready{Queue: k.queue, User: k.user, Size: k.size})
+		}
+		m.batch.out.Ready[i].Count++
+	}
+	m.gatherRoom()
+}
+
+// gatherRoom adds, for each queue with a limit, how many claims of it ended, if jobs wait there and it is open.
+func (m *Machine) gatherRoom() {
+	at := map[string]int{}
+	for _, queue := range m.batch.room {
+		if q := m.queueLive[queue]; q == nil || q.closed || m.board.WaitingIn(queue) == 0 {
+			continue
+		}
+		i, known := at[queue]
+		if !known {
+			i = len(m.batch.out.Ready)
+			at[queue] = i
+			m.batch.out.Ready = append(m.batch.out.Ready, Ready{Queue: queue, Any: true})
 		}
 		m.batch.out.Ready[i].Count++
 	}

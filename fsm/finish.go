@@ -26,6 +26,7 @@ func (m *Machine) finish(f *logv1.Finish, res *logv1.Result) {
 	}
 	m.drop(f.GetFence(), c, old.job)
 	m.finishes[f.GetFence()] = c.job
+	m.finished++
 	rec := old.edit()
 	rec.finish = &logv1.FinishRecord{Fence: f.GetFence(), Hash: hash, State: cancelled, Cancelled: true}
 	if old.job.State == cancelled {

@@ -38,6 +38,7 @@ type facts struct {
 	lastClaim    uint64 // counter below the epoch in a fence
 	lastSession  uint64
 	lastExcluded uint64
+	finished     uint64          // finishes that were accepted, ever
 	settings     *logv1.Settings // every field is set
 
 	queues   *btree.Map[string, *logv1.QueueRecord]

@@ -70,9 +70,12 @@ func (m *Machine) applyQueue(rec *logv1.QueueRecord) {
 	default:
 		m.board.SetMode(name, boardMode(mode))
 	}
-	m.gateQueue(name, q)
+	opened := m.gateQueue(name, q)
 	for _, user := range sortedKeys(q.users) {
-		m.gateUserIn(name, q, user)
+		opened = m.gateUserIn(name, q, user) || opened
+	}
+	if opened && m.board.WaitingIn(name) > 0 {
+		m.batch.out.Rescan = true
 	}
 	m.indexRetention(name, q)
 }

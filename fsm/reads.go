@@ -193,17 +193,16 @@ type Totals struct {
 	Jobs, Final, Claims, Sessions, Queues, Users, Keys int
 	Bytes                                              int64
 	Workers                                            int
-	// Enqueued jobs, retried ones included, and Claimed: since the cluster began.
-	Enqueued, Claimed uint64
-	// Finished claims whose jobs are still kept: those that a worker ended with an outcome.
-	Finished int
+	// Enqueued jobs (those run again by hand included), Claimed and Finished claims: since the cluster began. Finished counts the finishes
+	// that were accepted.
+	Enqueued, Claimed, Finished uint64
 }
 
 // Totals counts what the state holds.
 func (m *Machine) Totals() Totals {
 	return Totals{Jobs: m.jobs.Len(), Final: m.final.Len(), Claims: m.claims.Len(), Sessions: m.sessions.Len(), Queues: m.queues.Len(),
 		Users: m.users.Len(), Keys: m.keys.Len(), Bytes: m.bytes,
-		Workers: len(m.byName), Enqueued: m.lastJob, Claimed: m.lastClaim, Finished: len(m.finishes)}
+		Workers: len(m.byName), Enqueued: m.lastJob, Claimed: m.lastClaim, Finished: m.finished}
 }
 
 // Nodes lists the recorded nodes by id.

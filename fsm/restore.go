@@ -58,6 +58,7 @@ func (m *Machine) load(k kind, body []byte) error {
 		m.leadership, m.monotonic, m.started = h.GetLeadership(), h.GetMonotonicMs(), h.GetStarted()
 		m.lastJob, m.lastPlace, m.lastClaim = h.GetLastJob(), h.GetLastPlace(), h.GetLastClaim()
 		m.lastSession, m.lastExcluded, m.settings = h.GetLastSession(), h.GetLastExclusion(), h.GetSettings()
+		m.finished = h.GetFinished()
 		return err
 	case kindQueue:
 		q, err := decode(body, &logv1.QueueRecord{})

@@ -49,7 +49,9 @@ func (m *Machine) applySettings() {
 		return true
 	})
 	for _, name := range sortedKeys(m.userLive) {
-		m.gateUser(name, m.userLive[name])
+		if m.gateUser(name, m.userLive[name]) && m.board.Waiting() > 0 {
+			m.batch.out.Rescan = true
+		}
 	}
 	m.sessions.Scan(func(id uint64, _ *session) bool {
 		m.indexSession(id)

@@ -46,7 +46,7 @@ func (s *Snapshot) Digest() ([32]byte, error) {
 func (s *Snapshot) write(e *encoder) {
 	e.frame(kindHeader, &logv1.HeaderRecord{Epoch: s.epoch, Index: s.index, WallMs: s.wall, LeaseMs: s.lease, Leadership: s.leadership,
 		MonotonicMs: s.monotonic, Started: s.started, LastJob: s.lastJob, LastPlace: s.lastPlace, LastClaim: s.lastClaim,
-		LastSession: s.lastSession, LastExclusion: s.lastExcluded, Settings: s.settings})
+		LastSession: s.lastSession, LastExclusion: s.lastExcluded, Finished: s.finished, Settings: s.settings})
 	s.queues.Scan(func(_ string, q *logv1.QueueRecord) bool { return e.frame(kindQueue, q) })
 	s.users.Scan(func(name string, since int64) bool {
 		return e.frame(kindUser, &logv1.UserRecord{Name: name, IdleSinceMs: since})

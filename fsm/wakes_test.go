@@ -68,7 +68,7 @@ func wakes(m *fsm.Machine, out fsm.Outcome, p parkable) bool {
 	}
 	offer, ok := m.Offer(fsm.SessionID(p.session), p.lane)
 	for _, r := range out.Ready {
-		if ok && r.Count > 0 && offer.Takes(r.Queue, r.User, r.Size) {
+		if ok && r.Count > 0 && (offer.Takes(r.Queue, r.User, r.Size) || r.Any && offer.Takes(r.Queue, offer.User, 0)) {
 			return true
 		}
 	}

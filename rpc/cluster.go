@@ -145,6 +145,6 @@ func totalsAnswer(t fsm.Totals, queues []*logv1.Queue) *v1.Totals {
 	}
 	return &v1.Totals{
 		Jobs: jobs, Sessions: uint64(t.Sessions), Workers: uint64(t.Workers), Claims: uint64(t.Claims), Users: uint64(t.Users),
-		StateBytes: uint64(t.Bytes), Enqueued: t.Enqueued, Claimed: t.Claimed, Finished: uint64(t.Finished),
+		StateBytes: uint64(t.Bytes), Enqueued: t.Enqueued, Claimed: t.Claimed, Finished: t.Finished,
 	}
 }

@@ -38,6 +38,8 @@ type HeaderRecord struct {
 	LastSession   uint64                 `protobuf:"varint,11,opt,name=last_session,json=lastSession,proto3" json:"last_session,omitempty"`
 	LastExclusion uint64                 `protobuf:"varint,12,opt,name=last_exclusion,json=lastExclusion,proto3" json:"last_exclusion,omitempty"`
 	Settings      *Settings              `protobuf:"bytes,13,opt,name=settings,proto3" json:"settings,omitempty"`
+	// finished: accepted finishes.
+	Finished      uint64 `protobuf:"varint,14,opt,name=finished,proto3" json:"finished,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -161,6 +163,13 @@ func (x *HeaderRecord) GetSettings() *Settings {
 		return x.Settings
 	}
 	return nil
+}
+
+func (x *HeaderRecord) GetFinished() uint64 {
+	if x != nil {
+		return x.Finished
+	}
+	return 0
 }
 
 type QueueRecord struct {
@@ -942,7 +951,7 @@ var File_fairlane_log_v1_record_proto protoreflect.FileDescriptor
 
 const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\xa5\x03\n" +
+	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\xc1\x03\n" +
 	"\fHeaderRecord\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\rR\x05epoch\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x17\n" +
@@ -961,7 +970,8 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	" \x01(\x04R\tlastClaim\x12!\n" +
 	"\flast_session\x18\v \x01(\x04R\vlastSession\x12%\n" +
 	"\x0elast_exclusion\x18\f \x01(\x04R\rlastExclusion\x125\n" +
-	"\bsettings\x18\r \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\"u\n" +
+	"\bsettings\x18\r \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\x12\x1a\n" +
+	"\bfinished\x18\x0e \x01(\x04R\bfinished\"u\n" +
 	"\vQueueRecord\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1e.fairlane.log.v1.QueueSettingsR\bsettings\x12\x16\n" +
