@@ -92,7 +92,7 @@ func set[T comparable](field *T, value T) {
 
 func (c Config) complete() (Config, error) {
 	set(&c.LogStore, StoreWAL)
-	c.Timing = c.Timing.withDefaults()
+	c.Timing = hookTiming(c.Timing).withDefaults()
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}

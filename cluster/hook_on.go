@@ -50,6 +50,14 @@ func holds(batch *logv1.Batch, op string) bool {
 	return false
 }
 
+// hookTiming makes snapshots as often as FAIRLANE_SNAPSHOT_BATCHES says, so that short runs have some.
+func hookTiming(t Timing) Timing {
+	if batches, err := strconv.ParseUint(os.Getenv("FAIRLANE_SNAPSHOT_BATCHES"), 10, 64); err == nil {
+		t.SnapshotBatches, t.SnapshotInterval = batches, 500*time.Millisecond
+	}
+	return t
+}
+
 // shiftedClock moves the wall clock by what FAIRLANE_CLOCK_FILE holds: "offset_ms rate", looked at every 100 ms at most.
 type shiftedClock struct {
 	systemClock
