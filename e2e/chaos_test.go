@@ -95,7 +95,7 @@ func TestClocks(t *testing.T) {
 }
 
 func runChaos(t *testing.T, plan chaosPlan) {
-	options := harness.Options{LogStore: plan.Store}
+	options := harness.Options{LogStore: plan.Store, Env: []string{harness.SnapshotEvery(plan.Jobs / 10)}}
 	var wrong *clocks
 	if plan.Clocks {
 		wrong = newClocks(t.TempDir())
@@ -207,6 +207,11 @@ func (c *chaos) judge(t *testing.T, took time.Duration) {
 	}
 	if c.plan.Jobs >= 1000 && (result.Repeats == 0 || result.LostClaims == 0) {
 		t.Errorf("the run is too tame: %d repeats, %d late finishes refused", result.Repeats, result.LostClaims)
+	}
+	for _, node := range c.cluster.Nodes {
+		if snapshots, err := node.Snapshots(); err != nil || snapshots == 0 {
+			t.Errorf("node %d has %d snapshots: %v", node.Number, snapshots, err)
+		}
 	}
 	t.Log(c.table(result, took))
 }

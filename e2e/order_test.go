@@ -21,8 +21,8 @@ type orderTable struct {
 	session *harness.Session
 }
 
-func newOrderTable(t *testing.T, store string) *orderTable {
-	cluster := harness.Start(t, harness.Options{LogStore: store})
+func newOrderTable(t *testing.T, store string, env ...string) *orderTable {
+	cluster := harness.Start(t, harness.Options{LogStore: store, Env: env})
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	session, err := cluster.OpenSession(ctx, rand.Uint64()|1)
@@ -203,15 +203,21 @@ func (o *orderTable) pause(queue string, on bool) {
 	}
 }
 
-// TestTurnKept: the turn is state of the cluster. It survives the death of the leader and of all nodes at once.
+// TestTurnKept: the turn is state of the cluster. It survives the death of the leader, and of all nodes at once after
+// each has made a snapshot.
 func TestTurnKept(t *testing.T) {
 	t.Parallel()
-	o := newOrderTable(t, harness.LogStores[1])
+	o := newOrderTable(t, harness.LogStores[1], harness.SnapshotEvery(10))
 	worker := o.worker("w", "q:1")
 	o.enqueue("q", arrived)
 	o.expect(worker, "A1 B1")
 	o.killLeader()
 	o.expect(worker, "C1 A2")
+	for _, node := range o.cluster.Nodes {
+		if err := node.WaitSnapshot(o.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, node := range o.cluster.Nodes {
 		node.Kill()
 	}
@@ -294,7 +300,7 @@ func TestOrderThroughKills(t *testing.T) {
 // play makes random calls, the choices coming from the seed and from the answers only, and gives what was claimed. While
 // the k-th part of the calls is made, a leader is killed.
 func play(t *testing.T, seed uint64, calls, kills int) []string {
-	o := newOrderTable(t, harness.LogStores[0])
+	o := newOrderTable(t, harness.LogStores[0], harness.SnapshotEvery(100))
 	rng := rand.New(rand.NewPCG(seed, 1))
 	workers := []*harness.Worker{o.worker("w0", "a>*:3"), o.worker("w1", "b:2 *:2")}
 	held := make([][]uint64, len(workers))

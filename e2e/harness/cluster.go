@@ -20,6 +20,9 @@ var LogStores = []string{"raft-wal", "raft-boltdb"}
 // startPatience is how long a cluster may take to form, and a node to come back.
 const startPatience = 30 * time.Second
 
+// SnapshotEvery is the environment of a node that makes a snapshot after so many batches.
+func SnapshotEvery(batches int) string { return fmt.Sprintf("FAIRLANE_SNAPSHOT_BATCHES=%d", batches) }
+
 // Options of a cluster. The zero value is three nodes on raft-wal.
 type Options struct {
 	Nodes    int

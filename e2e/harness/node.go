@@ -172,6 +172,32 @@ func (n *Node) WaitReady(ctx context.Context) error {
 	}
 }
 
+// Snapshots counts the finished snapshots in the node's data folder.
+func (n *Node) Snapshots() (int, error) {
+	entries, err := os.ReadDir(filepath.Join(n.Dir, "data", "snapshots"))
+	count := 0
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasSuffix(e.Name(), ".tmp") {
+			count++
+		}
+	}
+	return count, err
+}
+
+// WaitSnapshot waits until the node has a snapshot. Its environment should ask for frequent ones.
+func (n *Node) WaitSnapshot(ctx context.Context) error {
+	for {
+		if count, err := n.Snapshots(); err != nil || count > 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("node %d has no snapshot: %w", n.Number, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // logTail gives the last lines of the node's log.
 func (n *Node) logTail() string {
 	text, err := os.ReadFile(n.LogPath())
