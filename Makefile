@@ -25,9 +25,10 @@ help: ## this list
 build: ## the binary, bin/fairlane
 	$(GO) build -o $(BIN)/fairlane ./cmd/fairlane
 
-test: ## vet, and every test with the race detector, shuffled; the e2e tests in their short form
+test: ## vet, and every test with the race detector, shuffled; the e2e tests last, alone, in their short form
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on $(TEST_FLAGS) ./...
+	$(GO) test -race -shuffle=on $(TEST_FLAGS) $$($(GO) list ./... | grep -v /e2e)
+	$(GO) test -race -shuffle=on -p 1 $(TEST_FLAGS) ./e2e/...
 
 race: ## the same without vet and without the e2e tests
 	$(GO) test -race -shuffle=on $(TEST_FLAGS) $$($(GO) list ./... | grep -v /e2e)
