@@ -81,7 +81,7 @@ func (c *Cluster) AnyFrom(ctx context.Context, first int, patience time.Duration
 
 // passingReasons are those after which the same request is sent again.
 var passingReasons = map[string]bool{
-	"NOT_LEADER": true, "NO_LEADER": true, "UNKNOWN_OUTCOME": true, "BUSY": true, "SHUTTING_DOWN": true,
+	"NOT_LEADER": true, "NO_LEADER": true, "UNKNOWN_OUTCOME": true, "BUSY": true, "SHUTTING_DOWN": true, "TIMED_OUT": true,
 }
 
 // Reason gives the stable word of a refusal, such as LOST_CLAIM; empty for errors of the connection.
