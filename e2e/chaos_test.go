@@ -41,6 +41,7 @@ type chaos struct {
 	parties  atomic.Int64
 
 	mu        sync.Mutex
+	stamps    map[uint64]int64 // the cluster's time of each enqueue, Unix milliseconds
 	slots     map[history.LaneID]int
 	failovers []time.Duration
 }
@@ -101,7 +102,7 @@ func runChaos(t *testing.T, plan chaosPlan) {
 		wrong = newClocks(t.TempDir())
 		options.NodeEnv, options.Patience = wrong.env, frozenPatience
 	}
-	c := &chaos{plan: plan, slots: make(map[history.LaneID]int), record: history.NewRecorder(),
+	c := &chaos{plan: plan, slots: make(map[history.LaneID]int), stamps: make(map[uint64]int64), record: history.NewRecorder(),
 		cluster: harness.Start(t, options)}
 	ctx, cancel := context.WithTimeout(context.Background(), plan.Limit)
 	defer cancel()
@@ -213,7 +214,21 @@ func (c *chaos) judge(t *testing.T, took time.Duration) {
 			t.Errorf("node %d has %d snapshots: %v", node.Number, snapshots, err)
 		}
 	}
+	if ahead := c.ahead(); c.plan.Clocks && ahead < apart/2 {
+		t.Errorf("the cluster's clock was never more than %v ahead: the nodes' clocks are not wrong", ahead)
+	}
 	t.Log(c.table(result, took))
+}
+
+// ahead is how far the cluster's wall clock was ahead of the real time at most, as the stamps of enqueued jobs show.
+func (c *chaos) ahead() time.Duration {
+	most := int64(0)
+	for _, op := range c.record.Ops() {
+		if op.Kind == history.Enqueue && op.Outcome == history.Done {
+			most = max(most, c.stamps[op.Job]-c.record.Wall(op.Return))
+		}
+	}
+	return time.Duration(most) * time.Millisecond
 }
 
 // finals reads every job of the cluster, page by page, then each one with its result.
@@ -232,6 +247,7 @@ func (c *chaos) finals(ctx context.Context) (map[uint64]history.FinalJob, error)
 					continue
 				}
 				mu.Lock()
+				c.stamps[id] = job.GetEnqueuedMs()
 				finals[id] = history.FinalJob{State: job.GetState(), Fence: job.GetFence(), Result: string(job.GetResult())}
 				mu.Unlock()
 			}

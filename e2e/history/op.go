@@ -116,6 +116,9 @@ func NewRecorder() *Recorder { return &Recorder{begin: time.Now()} }
 // Now on the recorder's monotonic clock, in nanoseconds.
 func (r *Recorder) Now() int64 { return int64(time.Since(r.begin)) }
 
+// Wall gives the wall clock's time, in Unix milliseconds, at a moment of the recorder's clock.
+func (r *Recorder) Wall(at int64) int64 { return r.begin.UnixMilli() + at/1_000_000 }
+
 // Add records a call.
 func (r *Recorder) Add(op Op) {
 	r.mu.Lock()
