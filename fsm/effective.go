@@ -25,9 +25,13 @@ func (m *Machine) leaseOf(j *logv1.Job) int64 {
 	return pick(m, j, func(l *logv1.Limits) *int64 { return l.LeaseMs })
 }
 
+// heartbeatOf fits into the lease three times, also when the lease is the queue's and the heartbeat the cluster's.
 func (m *Machine) heartbeatOf(j *logv1.Job) int64 {
-	return pick(m, j, func(l *logv1.Limits) *int64 { return l.HeartbeatMs })
+	return min(pick(m, j, func(l *logv1.Limits) *int64 { return l.HeartbeatMs }), m.leaseOf(j)/heartbeatsInLease)
 }
+
+// heartbeatsInLease is how many heartbeats a lease is at least long.
+const heartbeatsInLease = 3
 
 func (m *Machine) maxAttempts(j *logv1.Job) int32 {
 	return pick(m, j, func(l *logv1.Limits) *int32 { return l.MaxAttempts })

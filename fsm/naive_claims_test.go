@@ -175,7 +175,7 @@ func (n *naive) take(j *naiveJob, s *naiveSession, lane uint32, line string) str
 	if s.user == "" {
 		n.turns[line+"\x00"+j.spec.GetUser()] = fence
 	}
-	return describeClaim(&logv1.ClaimResult{Fence: fence, Lane: lane, LeaseMs: l.GetLeaseMs(), HeartbeatMs: l.GetHeartbeatMs(), MaxRunMs: l.GetMaxRunMs(),
+	return describeClaim(&logv1.ClaimResult{Fence: fence, Lane: lane, LeaseMs: l.GetLeaseMs(), HeartbeatMs: min(l.GetHeartbeatMs(), l.GetLeaseMs()/3), MaxRunMs: l.GetMaxRunMs(),
 		Job: &logv1.Job{Id: j.id, Kind: j.spec.GetKind(), Queue: j.spec.GetQueue(), User: j.spec.GetUser(), Attempt: int32(j.attempt)}})
 }
 

@@ -133,7 +133,7 @@ func (m *Machine) existing(s *session, res *logv1.Result) {
 		panic("broken invariant: a session in the index by name is not live")
 	}
 	res.Value = &logv1.Result_Session{Session: &logv1.SessionResult{Session: s.id, Fences: slices.Clone(m.live[s.id].fences), Existing: true,
-		Lanes: s.lanes, HeartbeatMs: m.settings.GetLimits().GetHeartbeatMs()}}
+		Lanes: s.lanes, HeartbeatMs: min(m.settings.GetLimits().GetHeartbeatMs(), m.settings.GetLimits().GetLeaseMs()/heartbeatsInLease)}}
 }
 
 func (m *Machine) open(s *session, res *logv1.Result) {
@@ -144,7 +144,7 @@ func (m *Machine) open(s *session, res *logv1.Result) {
 	m.enlist(s)
 	m.event(Event{Kind: SessionOpened, Session: SessionID(s.id), Worker: s.name, User: s.user})
 	res.Value = &logv1.Result_Session{Session: &logv1.SessionResult{Session: s.id, Lanes: s.lanes,
-		HeartbeatMs: m.settings.GetLimits().GetHeartbeatMs()}}
+		HeartbeatMs: min(m.settings.GetLimits().GetHeartbeatMs(), m.settings.GetLimits().GetLeaseMs()/heartbeatsInLease)}}
 }
 
 // enlist builds the derived parts of a live session.
