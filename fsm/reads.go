@@ -82,30 +82,36 @@ func (f JobFilter) matches(j *logv1.Job) bool {
 // mostScanned is how many jobs a list looks at, so that a reader never stops Apply for long.
 const mostScanned = 100_000
 
-// Jobs lists matching jobs, the newest first. It looks at 100,000 jobs at most.
-func (m *Machine) Jobs(f JobFilter) []*logv1.Job {
+// Jobs lists matching jobs, the newest first, and from where the next page goes on (as JobFilter.Before; 0: there is none). It looks at
+// 100,000 jobs at most, so a page can be short, or empty, and have a next one.
+func (m *Machine) Jobs(f JobFilter) (list []*logv1.Job, next JobID) {
 	pivot := ^uint64(0)
 	if f.Before > 0 {
 		pivot = uint64(f.Before) - 1
 	}
 	waiting, old := m.jobs.Iter(), m.final.Iter()
 	inWaiting, inOld := seekDown(&waiting, pivot), seekDown(&old, pivot)
-	var out []*logv1.Job
 	for range mostScanned {
 		var rec *jobRec
 		switch {
-		case len(out) >= f.Limit || !inWaiting && !inOld:
-			return out
+		case !inWaiting && !inOld:
+			return list, 0
+		case len(list) >= f.Limit:
+			return list, next
 		case inWaiting && (!inOld || waiting.Key() > old.Key()):
 			rec, inWaiting = waiting.Value(), waiting.Prev()
 		default:
 			rec, inOld = old.Value(), old.Prev()
 		}
+		next = JobID(rec.job.Id)
 		if f.matches(rec.job) {
-			out = append(out, rec.job)
+			list = append(list, rec.job)
 		}
 	}
-	return out
+	if !inWaiting && !inOld {
+		next = 0
+	}
+	return list, next
 }
 
 type downIter interface {

@@ -170,7 +170,7 @@ func (s *server) readJob(id uint64) (job *logv1.Job, index uint64) {
 	return job, index
 }
 
-// List looks at one job more than it shows, to know whether there is another page.
+// List shows a page of this node's own state.
 func (s *jobService) List(_ context.Context, r *v1.ListRequest) (*v1.ListResponse, error) {
 	if err := checkList(r); err != nil {
 		return nil, err
@@ -180,7 +180,7 @@ func (s *jobService) List(_ context.Context, r *v1.ListRequest) (*v1.ListRespons
 		limit = 100
 	}
 	filter := fsm.JobFilter{
-		Queue: r.GetQueue(), User: r.GetUser(), Kind: r.GetKind(), Before: fsm.JobID(r.GetBeforeId()), Limit: limit + 1,
+		Queue: r.GetQueue(), User: r.GetUser(), Kind: r.GetKind(), Before: fsm.JobID(r.GetBeforeId()), Limit: limit,
 	}
 	for _, state := range r.GetStates() {
 		filter.States = append(filter.States, logv1.State(state))
@@ -188,13 +188,11 @@ func (s *jobService) List(_ context.Context, r *v1.ListRequest) (*v1.ListRespons
 	out := &v1.ListResponse{}
 	var jobs []*logv1.Job
 	s.node.View(func(m *fsm.Machine) {
-		jobs = m.Jobs(filter)
+		var next fsm.JobID
+		jobs, next = m.Jobs(filter)
+		out.NextBeforeId = uint64(next)
 		out.Index = m.AppliedIndex()
 	})
-	if len(jobs) > limit {
-		jobs = jobs[:limit]
-		out.NextBeforeId = jobs[limit-1].GetId()
-	}
 	for _, job := range jobs {
 		out.Jobs = append(out.Jobs, jobSummary(job))
 	}

@@ -1572,7 +1572,8 @@ type ListResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// jobs without payload and result; Get has them.
 	Jobs []*Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
-	// next_before_id for the next page; 0: this is the last one.
+	// next_before_id for the next page; 0: this is the last one. A page looks at 100,000 jobs at most, so one with a rare filter can be
+	// short, or empty, and have a next one.
 	NextBeforeId  uint64 `protobuf:"varint,2,opt,name=next_before_id,json=nextBeforeId,proto3" json:"next_before_id,omitempty"`
 	Index         uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
