@@ -512,7 +512,7 @@ type Job struct {
 	//	*Job_Data
 	Payload     isJob_Payload `protobuf_oneof:"payload"`
 	MemoryBytes uint64        `protobuf:"varint,9,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	// attempt counts claims; charged is how many of them count against max_attempts.
+	// attempt counts claims; charged the failed and lost runs among them, which count against max_attempts.
 	Attempt     int32 `protobuf:"varint,10,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Charged     int32 `protobuf:"varint,11,opt,name=charged,proto3" json:"charged,omitempty"`
 	MaxAttempts int32 `protobuf:"varint,12,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
