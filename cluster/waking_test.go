@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -64,6 +65,26 @@ func TestParkedRepeatsGetOneAnswer(t *testing.T) {
 	}
 }
 
+// unseen puts jobs into the state past the proposer, so that it wakes nobody for them.
+func (w *world) unseen(n *Node, queues ...string) {
+	w.t.Helper()
+	e := &logv1.Enqueue{}
+	for _, queue := range queues {
+		e.Jobs = append(e.Jobs, &logv1.NewJob{Kind: "k", Queue: queue, User: "ana"})
+	}
+	clock := n.config.Clock
+	data, err := proto.Marshal(&logv1.Batch{
+		Rules: rules, NowMs: clock.WallMillis(), MonotonicMs: clock.MonotonicMillis(), Leadership: n.leading.Load().id,
+		Commands: []*logv1.Command{{Op: &logv1.Command_Enqueue{Enqueue: e}}},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := n.raft.Apply(data, 0).Error(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // A claim that is woken for one job and takes another, which its chain prefers, leaves the first to the next parked claim.
 func TestAWishIsPassedOn(t *testing.T) {
 	w := newWorld(t, StoreWAL, 1, nil)
@@ -72,8 +93,12 @@ func TestAWishIsPassedOn(t *testing.T) {
 	w.parked(n, 1)
 	one := w.later(n, claim(w.workerOf(n, "one", 1, "one")), time.Minute)
 	w.parked(n, 2)
-	jobs := []*logv1.NewJob{{Kind: "k", Queue: "one", User: "ana"}, {Kind: "k", Queue: "two", User: "ana"}}
-	w.propose(n, &logv1.Command{Op: &logv1.Command_Enqueue{Enqueue: &logv1.Enqueue{Jobs: jobs}}})
+	w.unseen(n, "one", "two")
+	l := n.leading.Load()
+	l.mu.Lock()
+	l.rouse(l.byAge[1], wish{queue: "one", user: "ana", count: 1})
+	poke(l.work)
+	l.mu.Unlock()
 	both.wait(t)
 	one.wait(t)
 	if got := both.result.GetClaim().GetJob().GetQueue(); got != "two" {
@@ -91,15 +116,11 @@ func TestAnAbandonedWishIsPassedOn(t *testing.T) {
 	session := w.worker(n, "w", 1)
 	waits := w.later(n, claim(session), time.Minute)
 	w.parked(n, 1)
+	w.unseen(n, "default")
 	l := n.leading.Load()
 	gone := newPending(claim(session))
-	l.mu.Lock() // as if it had been woken for the job below and not gone into a batch yet
 	gone.where, gone.wish = isWoken, wish{queue: "default", user: "ana", count: 1}
-	l.woken = append(l.woken, gone)
-	l.mu.Unlock()
-	w.propose(n, &logv1.Command{Op: &logv1.Command_SetQueue{SetQueue: &logv1.SetQueue{Name: "default", Settings: &logv1.QueueSettings{}}}})
-	l.abandon(gone, w.limit(time.Second).Err())
-	w.propose(n, enqueue(1))
+	l.abandon(gone, context.Canceled)
 	waits.wait(t)
 	if waits.result.GetClaim().GetJob() == nil {
 		t.Errorf("the claim behind it got %v %v", waits.result, waits.err)
