@@ -206,6 +206,13 @@ func (m *machine) view(read func(*fsm.Machine)) {
 	read(m.state)
 }
 
+// alone runs read under the lock that Apply takes.
+func (m *machine) alone(read func(*fsm.Machine)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	read(m.state)
+}
+
 // persistent writes a snapshot to raft's store, while Apply goes on.
 type persistent struct{ *fsm.Snapshot }
 

@@ -148,6 +148,16 @@ func (n *Node) ID() string { return n.id }
 // kept but what it answers. For long work take a Snapshot.
 func (n *Node) View(read func(*fsm.Machine)) { n.machine.view(read) }
 
+// Alone runs read while nothing else looks at this node's state: for reads that borrow it. It must be short.
+func (n *Node) Alone(read func(*fsm.Machine)) { n.machine.alone(read) }
+
+// Insight into this node's own state at one index, in no time. It is used without a lock, for as long as it takes.
+func (n *Node) Insight() *fsm.Insight {
+	var i *fsm.Insight
+	n.machine.alone(func(m *fsm.Machine) { i = m.Insight() })
+	return i
+}
+
 // Snapshot of this node's own state, in no time.
 func (n *Node) Snapshot() *fsm.Snapshot { return n.machine.snapshot() }
 

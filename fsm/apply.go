@@ -36,7 +36,7 @@ func (m *Machine) Apply(index uint64, b *logv1.Batch) Outcome {
 	}
 	m.gatherReady()
 	out := m.batch.out
-	out.Results = results
+	out.Results, out.WallMs = results, m.wall
 	m.batch = current{}
 	return out
 }

@@ -76,6 +76,10 @@ type Outcome struct {
 	Events  []Event
 	Ready   []Ready
 	Freed   []LaneRef
+	// WallMs is the machine's wall clock during the batch: the time of all its events.
+	WallMs int64
+	// Outputs lists the jobs whose output or progress grew, once each.
+	Outputs []JobID
 	// Rescan: something that Ready does not describe made jobs claimable; look at all parked claims again.
 	Rescan bool
 	// More: due timers are left; apply another batch at once.

@@ -25,9 +25,11 @@ const (
 	Busy            Reason = "BUSY"
 	ShuttingDown    Reason = "SHUTTING_DOWN"
 	TimedOut        Reason = "TIMED_OUT"
+	SlowWatcher     Reason = "SLOW_WATCHER"
 	LostClaim       Reason = "LOST_CLAIM"
 	UnknownJob      Reason = "UNKNOWN_JOB"
 	WrongState      Reason = "WRONG_STATE"
+	OutputGap       Reason = "OUTPUT_GAP"
 	SessionEnded    Reason = "SESSION_ENDED"
 	SessionReplaced Reason = "SESSION_REPLACED"
 	TooOld          Reason = "TOO_OLD"
@@ -43,6 +45,7 @@ const (
 	StateFull       Reason = "STATE_FULL"
 	NotAll          Reason = "NOT_ALL"
 	NoDigest        Reason = "NO_DIGEST"
+	NoDecision      Reason = "NO_DECISION"
 	InvalidArgument Reason = "INVALID_ARGUMENT"
 	TooLarge        Reason = "TOO_LARGE"
 	Malformed       Reason = "MALFORMED"
@@ -76,12 +79,16 @@ var Table = []Entry{
 		"node {node_id} is shutting down. This attempt did nothing. Use another node."},
 	{TimedOut, "FL1106", connect.CodeDeadlineExceeded, false,
 		"the time that the caller gave ended while node {node_id} was {doing}. This attempt changed nothing. Try again with more time."},
+	{SlowWatcher, "FL1107", connect.CodeResourceExhausted, true,
+		"this watch was cut off by node {node_id}: {why}. Nothing was changed. Go on after the last event id that was received, {event_id}; read faster, or filter more."},
 	{LostClaim, "FL1201", connect.CodeAborted, false,
 		"claim {fence} is not a live claim of this session[: {why}]. Nothing was stored. Stop the handler; the job was or will be given to somebody else."},
 	{UnknownJob, "FL1202", connect.CodeNotFound, false,
 		"there is no job {job}: it never was, or its retention is over. Check the id; finished jobs are kept as long as the queue's retention says."},
 	{WrongState, "FL1203", connect.CodeFailedPrecondition, false,
 		"job {job} is {state}, so this is not possible[; it must be {want}]. Nothing was changed. Look at the job first."},
+	{OutputGap, "FL1204", connect.CodeFailedPrecondition, false,
+		"output at offset {offset} leaves a gap: the cluster has {end} bytes of this attempt. Nothing of it was stored. Send again from offset {end}."},
 	{SessionEnded, "FL1211", connect.CodeFailedPrecondition, false,
 		"the session[ {session}] has ended: nothing was heard of it for too long, or it was never opened. Nothing was done. Register (workers) or open a session (clients) again."},
 	{SessionReplaced, "FL1212", connect.CodeFailedPrecondition, false,
@@ -112,6 +119,8 @@ var Table = []Entry{
 		"this job was not enqueued, because all or nothing was asked for and another job of the same call was refused[: job {job_position}]. Correct that one and send all again."},
 	{NoDigest, "FL1403", connect.CodeNotFound, false,
 		"node {node_id} keeps no digest of index {index}: no checkpoint lies there, or it is too long ago. Make one with ClusterService.Checkpoint and ask for the index that it answers."},
+	{NoDecision, "FL1404", connect.CodeNotFound, false,
+		"no claim was decided by the log entry at index {index}, as far as is known: decisions are kept from index {oldest} to {newest}. Give an index in which a job was claimed; fairlane job why shows those of a job."},
 	{InvalidArgument, "FL1501", connect.CodeInvalidArgument, false,
 		"{field} is {value}; {want}. Nothing was done."},
 	{TooLarge, "FL1502", connect.CodeInvalidArgument, false,
@@ -152,4 +161,5 @@ var refusals = map[logv1.Reason]Reason{
 	logv1.Reason_REASON_INVALID:          InvalidArgument,
 	logv1.Reason_REASON_NOT_ALL:          NotAll,
 	logv1.Reason_REASON_NOT_A_WORKER:     NotAWorker,
+	logv1.Reason_REASON_OUTPUT_GAP:       OutputGap,
 }

@@ -67,6 +67,7 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 	calls.Handle(fairlanev1connect.NewWorkerServiceHandler(&workerService{s}, options...))
 	calls.Handle(fairlanev1connect.NewQueueServiceHandler(&queueService{s}, options...))
 	calls.Handle(fairlanev1connect.NewClusterServiceHandler(&clusterService{s}, options...))
+	calls.Handle(fairlanev1connect.NewEventServiceHandler(&eventService{s}, options...))
 
 	mux := http.NewServeMux()
 	mux.Handle("/", &gate{
@@ -103,6 +104,7 @@ func services() []protoreflect.ServiceDescriptor {
 	var out []protoreflect.ServiceDescriptor
 	for _, file := range []protoreflect.FileDescriptor{
 		v1.File_fairlane_v1_job_proto, v1.File_fairlane_v1_worker_proto, v1.File_fairlane_v1_queue_proto, v1.File_fairlane_v1_cluster_proto,
+		v1.File_fairlane_v1_event_proto,
 	} {
 		for i := range file.Services().Len() {
 			out = append(out, file.Services().Get(i))

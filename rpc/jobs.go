@@ -180,9 +180,9 @@ func (s *jobService) List(_ context.Context, r *v1.ListRequest) (*v1.ListRespons
 		limit = 100
 	}
 	filter := fsm.JobFilter{
-		Queue: r.GetQueue(), User: r.GetUser(), Kind: r.GetKind(), Before: fsm.JobID(r.GetBeforeId()), Limit: limit,
+		Queue: r.GetFilter().GetQueue(), User: r.GetFilter().GetUser(), Kind: r.GetFilter().GetKind(), Before: fsm.JobID(r.GetBeforeId()), Limit: limit,
 	}
-	for _, state := range r.GetStates() {
+	for _, state := range r.GetFilter().GetStates() {
 		filter.States = append(filter.States, logv1.State(state))
 	}
 	out := &v1.ListResponse{}

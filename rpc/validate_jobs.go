@@ -116,16 +116,20 @@ func checkWait(r *v1.WaitRequest) error {
 
 func checkList(r *v1.ListRequest) error {
 	var f fields
-	f.queue("queue", r.GetQueue())
-	f.text("user", r.GetUser(), maxTextBytes)
-	f.text("kind", r.GetKind(), maxTextBytes)
-	f.check(len(r.GetStates()) <= len(v1.JobState_name), "states", strconv.Itoa(len(r.GetStates()))+" states", "name each state once")
-	for _, state := range r.GetStates() {
-		f.enum("states", int32(state), v1.JobState_name)
-		f.check(state != v1.JobState_JOB_STATE_UNSPECIFIED, "states", "JOB_STATE_UNSPECIFIED", "give one of "+enumNames(v1.JobState_name))
-	}
+	f.filter(r.GetFilter())
 	f.between("limit", int64(r.GetLimit()), 0, maxPage, "jobs (0: 100)")
 	return f.result()
+}
+
+func (f *fields) filter(r *v1.JobFilter) {
+	f.queue("filter.queue", r.GetQueue())
+	f.text("filter.user", r.GetUser(), maxTextBytes)
+	f.text("filter.kind", r.GetKind(), maxTextBytes)
+	f.check(len(r.GetStates()) <= len(v1.JobState_name), "filter.states", strconv.Itoa(len(r.GetStates()))+" states", "name each state once")
+	for _, state := range r.GetStates() {
+		f.enum("filter.states", int32(state), v1.JobState_name)
+		f.check(state != v1.JobState_JOB_STATE_UNSPECIFIED, "filter.states", "JOB_STATE_UNSPECIFIED", "give one of "+enumNames(v1.JobState_name))
+	}
 }
 
 func checkIDAndRepeat(id uint64, repeat *v1.Repeat) error {

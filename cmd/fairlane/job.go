@@ -36,7 +36,7 @@ func newJobListCmd(a *app) *cobra.Command {
 	limit := list.Flags().Int32("limit", 100, "most jobs to show, 1 to 1000")
 	before := list.Flags().Uint64("before", 0, "only jobs with a lower id: the next page")
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
-		req := &fairlanev1.ListRequest{Queue: *queue, User: *user, Kind: *kind, Limit: *limit, BeforeId: *before}
+		req := &fairlanev1.ListRequest{Filter: &fairlanev1.JobFilter{Queue: *queue, User: *user, Kind: *kind}, Limit: *limit, BeforeId: *before}
 		if *limit < 1 || *limit > 1000 {
 			return usagef("--limit %d: want 1 to 1000", *limit)
 		}
@@ -45,7 +45,7 @@ func newJobListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			req.States = append(req.States, s)
+			req.Filter.States = append(req.Filter.States, s)
 		}
 		res, err := call(cmd.Context(), a, jobsOf, fairlanev1connect.JobServiceClient.List, req)
 		if err != nil {

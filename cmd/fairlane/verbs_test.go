@@ -112,7 +112,7 @@ func TestFlagsBecomeFields(t *testing.T) {
 		t.Errorf("given zeros and what was not given are mixed up: %v", s)
 	}
 	cli{}.run(t, "job", "list", "--state", "failed,timed_out", "--user", "ana", "-e", endpoint)
-	if len(f.list.GetStates()) != 2 || f.list.GetUser() != "ana" {
+	if len(f.list.GetFilter().GetStates()) != 2 || f.list.GetFilter().GetUser() != "ana" {
 		t.Errorf("list asked %v", f.list)
 	}
 }

@@ -1090,6 +1090,576 @@ func (x *ReadIndexResponse) GetIndex() uint64 {
 	return 0
 }
 
+type ExplainIndexRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainIndexRequest) Reset() {
+	*x = ExplainIndexRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainIndexRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainIndexRequest) ProtoMessage() {}
+
+func (x *ExplainIndexRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainIndexRequest.ProtoReflect.Descriptor instead.
+func (*ExplainIndexRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ExplainIndexRequest) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type ExplainIndexResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Decisions []*Decision            `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	// oldest_index and newest_index of the decisions that are kept.
+	OldestIndex   uint64 `protobuf:"varint,2,opt,name=oldest_index,json=oldestIndex,proto3" json:"oldest_index,omitempty"`
+	NewestIndex   uint64 `protobuf:"varint,3,opt,name=newest_index,json=newestIndex,proto3" json:"newest_index,omitempty"`
+	AppliedIndex  uint64 `protobuf:"varint,4,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainIndexResponse) Reset() {
+	*x = ExplainIndexResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainIndexResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainIndexResponse) ProtoMessage() {}
+
+func (x *ExplainIndexResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainIndexResponse.ProtoReflect.Descriptor instead.
+func (*ExplainIndexResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ExplainIndexResponse) GetDecisions() []*Decision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *ExplainIndexResponse) GetOldestIndex() uint64 {
+	if x != nil {
+		return x.OldestIndex
+	}
+	return 0
+}
+
+func (x *ExplainIndexResponse) GetNewestIndex() uint64 {
+	if x != nil {
+		return x.NewestIndex
+	}
+	return 0
+}
+
+func (x *ExplainIndexResponse) GetAppliedIndex() uint64 {
+	if x != nil {
+		return x.AppliedIndex
+	}
+	return 0
+}
+
+type Decision struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Index   uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Place   uint32                 `protobuf:"varint,2,opt,name=place,proto3" json:"place,omitempty"`
+	Fence   uint64                 `protobuf:"varint,3,opt,name=fence,proto3" json:"fence,omitempty"`
+	Job     uint64                 `protobuf:"varint,4,opt,name=job,proto3" json:"job,omitempty"`
+	Queue   string                 `protobuf:"bytes,5,opt,name=queue,proto3" json:"queue,omitempty"`
+	User    string                 `protobuf:"bytes,6,opt,name=user,proto3" json:"user,omitempty"`
+	Worker  string                 `protobuf:"bytes,7,opt,name=worker,proto3" json:"worker,omitempty"`
+	Session uint64                 `protobuf:"varint,8,opt,name=session,proto3" json:"session,omitempty"`
+	Lane    uint32                 `protobuf:"varint,9,opt,name=lane,proto3" json:"lane,omitempty"`
+	// line in which the job was found, its position in the lane's chain, its mode.
+	Line     string `protobuf:"bytes,10,opt,name=line,proto3" json:"line,omitempty"`
+	Position uint32 `protobuf:"varint,11,opt,name=position,proto3" json:"position,omitempty"`
+	Mode     string `protobuf:"bytes,12,opt,name=mode,proto3" json:"mode,omitempty"`
+	// turn: the user's last claim in this line before; 0: never.
+	Turn     uint64 `protobuf:"varint,13,opt,name=turn,proto3" json:"turn,omitempty"`
+	Priority int32  `protobuf:"varint,14,opt,name=priority,proto3" json:"priority,omitempty"`
+	JobPlace uint64 `protobuf:"varint,15,opt,name=job_place,json=jobPlace,proto3" json:"job_place,omitempty"`
+	WaitedMs int64  `protobuf:"varint,16,opt,name=waited_ms,json=waitedMs,proto3" json:"waited_ms,omitempty"`
+	OnlyUser bool   `protobuf:"varint,17,opt,name=only_user,json=onlyUser,proto3" json:"only_user,omitempty"`
+	AtMs     int64  `protobuf:"varint,18,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Attempt  int32  `protobuf:"varint,19,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Waiting  uint64 `protobuf:"varint,20,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// text in words.
+	Text          string `protobuf:"bytes,21,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decision) Reset() {
+	*x = Decision{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decision) ProtoMessage() {}
+
+func (x *Decision) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decision.ProtoReflect.Descriptor instead.
+func (*Decision) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Decision) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Decision) GetPlace() uint32 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *Decision) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *Decision) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *Decision) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *Decision) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Decision) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Decision) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Decision) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *Decision) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *Decision) GetPosition() uint32 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *Decision) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Decision) GetTurn() uint64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
+}
+
+func (x *Decision) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Decision) GetJobPlace() uint64 {
+	if x != nil {
+		return x.JobPlace
+	}
+	return 0
+}
+
+func (x *Decision) GetWaitedMs() int64 {
+	if x != nil {
+		return x.WaitedMs
+	}
+	return 0
+}
+
+func (x *Decision) GetOnlyUser() bool {
+	if x != nil {
+		return x.OnlyUser
+	}
+	return false
+}
+
+func (x *Decision) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Decision) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Decision) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Decision) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type RecordTraceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// for_ms: end after that time; at most 3600000. 0: the snapshot alone.
+	ForMs         int64 `protobuf:"varint,1,opt,name=for_ms,json=forMs,proto3" json:"for_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordTraceRequest) Reset() {
+	*x = RecordTraceRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordTraceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordTraceRequest) ProtoMessage() {}
+
+func (x *RecordTraceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordTraceRequest.ProtoReflect.Descriptor instead.
+func (*RecordTraceRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RecordTraceRequest) GetForMs() int64 {
+	if x != nil {
+		return x.ForMs
+	}
+	return 0
+}
+
+type RecordTraceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*RecordTraceResponse_Snapshot
+	//	*RecordTraceResponse_Entry
+	//	*RecordTraceResponse_End
+	Part          isRecordTraceResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordTraceResponse) Reset() {
+	*x = RecordTraceResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordTraceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordTraceResponse) ProtoMessage() {}
+
+func (x *RecordTraceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordTraceResponse.ProtoReflect.Descriptor instead.
+func (*RecordTraceResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RecordTraceResponse) GetPart() isRecordTraceResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *RecordTraceResponse) GetSnapshot() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*RecordTraceResponse_Snapshot); ok {
+			return x.Snapshot
+		}
+	}
+	return nil
+}
+
+func (x *RecordTraceResponse) GetEntry() *TraceEntry {
+	if x != nil {
+		if x, ok := x.Part.(*RecordTraceResponse_Entry); ok {
+			return x.Entry
+		}
+	}
+	return nil
+}
+
+func (x *RecordTraceResponse) GetEnd() *TraceEnd {
+	if x != nil {
+		if x, ok := x.Part.(*RecordTraceResponse_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isRecordTraceResponse_Part interface {
+	isRecordTraceResponse_Part()
+}
+
+type RecordTraceResponse_Snapshot struct {
+	// snapshot in pieces.
+	Snapshot []byte `protobuf:"bytes,1,opt,name=snapshot,proto3,oneof"`
+}
+
+type RecordTraceResponse_Entry struct {
+	Entry *TraceEntry `protobuf:"bytes,2,opt,name=entry,proto3,oneof"`
+}
+
+type RecordTraceResponse_End struct {
+	End *TraceEnd `protobuf:"bytes,3,opt,name=end,proto3,oneof"`
+}
+
+func (*RecordTraceResponse_Snapshot) isRecordTraceResponse_Part() {}
+
+func (*RecordTraceResponse_Entry) isRecordTraceResponse_Part() {}
+
+func (*RecordTraceResponse_End) isRecordTraceResponse_Part() {}
+
+type TraceEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Index uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// batch as it lies in the log.
+	Batch         []byte `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceEntry) Reset() {
+	*x = TraceEntry{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceEntry) ProtoMessage() {}
+
+func (x *TraceEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceEntry.ProtoReflect.Descriptor instead.
+func (*TraceEntry) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *TraceEntry) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *TraceEntry) GetBatch() []byte {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+// TraceEnd comes last: a replay of all of it gives this digest.
+type TraceEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceEnd) Reset() {
+	*x = TraceEnd{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceEnd) ProtoMessage() {}
+
+func (x *TraceEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceEnd.ProtoReflect.Descriptor instead.
+func (*TraceEnd) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *TraceEnd) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *TraceEnd) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
 var File_fairlane_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_fairlane_v1_cluster_proto_rawDesc = "" +
@@ -1189,7 +1759,51 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index2\x9c\x04\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"+\n" +
+	"\x13ExplainIndexRequest\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\xb6\x01\n" +
+	"\x14ExplainIndexResponse\x123\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x15.fairlane.v1.DecisionR\tdecisions\x12!\n" +
+	"\foldest_index\x18\x02 \x01(\x04R\voldestIndex\x12!\n" +
+	"\fnewest_index\x18\x03 \x01(\x04R\vnewestIndex\x12#\n" +
+	"\rapplied_index\x18\x04 \x01(\x04R\fappliedIndex\"\xf6\x03\n" +
+	"\bDecision\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05place\x18\x02 \x01(\rR\x05place\x12\x14\n" +
+	"\x05fence\x18\x03 \x01(\x04R\x05fence\x12\x10\n" +
+	"\x03job\x18\x04 \x01(\x04R\x03job\x12\x14\n" +
+	"\x05queue\x18\x05 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04user\x18\x06 \x01(\tR\x04user\x12\x16\n" +
+	"\x06worker\x18\a \x01(\tR\x06worker\x12\x18\n" +
+	"\asession\x18\b \x01(\x04R\asession\x12\x12\n" +
+	"\x04lane\x18\t \x01(\rR\x04lane\x12\x12\n" +
+	"\x04line\x18\n" +
+	" \x01(\tR\x04line\x12\x1a\n" +
+	"\bposition\x18\v \x01(\rR\bposition\x12\x12\n" +
+	"\x04mode\x18\f \x01(\tR\x04mode\x12\x12\n" +
+	"\x04turn\x18\r \x01(\x04R\x04turn\x12\x1a\n" +
+	"\bpriority\x18\x0e \x01(\x05R\bpriority\x12\x1b\n" +
+	"\tjob_place\x18\x0f \x01(\x04R\bjobPlace\x12\x1b\n" +
+	"\twaited_ms\x18\x10 \x01(\x03R\bwaitedMs\x12\x1b\n" +
+	"\tonly_user\x18\x11 \x01(\bR\bonlyUser\x12\x13\n" +
+	"\x05at_ms\x18\x12 \x01(\x03R\x04atMs\x12\x18\n" +
+	"\aattempt\x18\x13 \x01(\x05R\aattempt\x12\x18\n" +
+	"\awaiting\x18\x14 \x01(\x04R\awaiting\x12\x12\n" +
+	"\x04text\x18\x15 \x01(\tR\x04text\"+\n" +
+	"\x12RecordTraceRequest\x12\x15\n" +
+	"\x06for_ms\x18\x01 \x01(\x03R\x05forMs\"\x97\x01\n" +
+	"\x13RecordTraceResponse\x12\x1c\n" +
+	"\bsnapshot\x18\x01 \x01(\fH\x00R\bsnapshot\x12/\n" +
+	"\x05entry\x18\x02 \x01(\v2\x17.fairlane.v1.TraceEntryH\x00R\x05entry\x12)\n" +
+	"\x03end\x18\x03 \x01(\v2\x15.fairlane.v1.TraceEndH\x00R\x03endB\x06\n" +
+	"\x04part\"8\n" +
+	"\n" +
+	"TraceEntry\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05batch\x18\x02 \x01(\fR\x05batch\"8\n" +
+	"\bTraceEnd\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest2\xca\x05\n" +
 	"\x0eClusterService\x12F\n" +
 	"\x06Status\x12\x1a.fairlane.v1.StatusRequest\x1a\x1b.fairlane.v1.StatusResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\vGetSettings\x12\x1f.fairlane.v1.GetSettingsRequest\x1a .fairlane.v1.GetSettingsResponse\"\x03\x90\x02\x01\x12P\n" +
@@ -1198,7 +1812,9 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"Checkpoint\x12\x1e.fairlane.v1.CheckpointRequest\x1a\x1f.fairlane.v1.CheckpointResponse\x12A\n" +
 	"\x06Digest\x12\x1a.fairlane.v1.DigestRequest\x1a\x1b.fairlane.v1.DigestResponse\x12;\n" +
 	"\x04Join\x12\x18.fairlane.v1.JoinRequest\x1a\x19.fairlane.v1.JoinResponse\x12J\n" +
-	"\tReadIndex\x12\x1d.fairlane.v1.ReadIndexRequest\x1a\x1e.fairlane.v1.ReadIndexResponseBIZGgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1;fairlanev1b\x06proto3"
+	"\tReadIndex\x12\x1d.fairlane.v1.ReadIndexRequest\x1a\x1e.fairlane.v1.ReadIndexResponse\x12X\n" +
+	"\fExplainIndex\x12 .fairlane.v1.ExplainIndexRequest\x1a!.fairlane.v1.ExplainIndexResponse\"\x03\x90\x02\x01\x12R\n" +
+	"\vRecordTrace\x12\x1f.fairlane.v1.RecordTraceRequest\x1a .fairlane.v1.RecordTraceResponse0\x01BIZGgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1;fairlanev1b\x06proto3"
 
 var (
 	file_fairlane_v1_cluster_proto_rawDescOnce sync.Once
@@ -1212,59 +1828,73 @@ func file_fairlane_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_fairlane_v1_cluster_proto_rawDescData
 }
 
-var file_fairlane_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_fairlane_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_fairlane_v1_cluster_proto_goTypes = []any{
-	(*StatusRequest)(nil),       // 0: fairlane.v1.StatusRequest
-	(*StatusResponse)(nil),      // 1: fairlane.v1.StatusResponse
-	(*Member)(nil),              // 2: fairlane.v1.Member
-	(*Totals)(nil),              // 3: fairlane.v1.Totals
-	(*Settings)(nil),            // 4: fairlane.v1.Settings
-	(*GetSettingsRequest)(nil),  // 5: fairlane.v1.GetSettingsRequest
-	(*GetSettingsResponse)(nil), // 6: fairlane.v1.GetSettingsResponse
-	(*SetSettingsRequest)(nil),  // 7: fairlane.v1.SetSettingsRequest
-	(*SetSettingsResponse)(nil), // 8: fairlane.v1.SetSettingsResponse
-	(*CheckpointRequest)(nil),   // 9: fairlane.v1.CheckpointRequest
-	(*CheckpointResponse)(nil),  // 10: fairlane.v1.CheckpointResponse
-	(*DigestRequest)(nil),       // 11: fairlane.v1.DigestRequest
-	(*DigestResponse)(nil),      // 12: fairlane.v1.DigestResponse
-	(*JoinRequest)(nil),         // 13: fairlane.v1.JoinRequest
-	(*JoinResponse)(nil),        // 14: fairlane.v1.JoinResponse
-	(*ReadIndexRequest)(nil),    // 15: fairlane.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),   // 16: fairlane.v1.ReadIndexResponse
-	(*QueueCounts)(nil),         // 17: fairlane.v1.QueueCounts
-	(QueueMode)(0),              // 18: fairlane.v1.QueueMode
-	(*JobLimits)(nil),           // 19: fairlane.v1.JobLimits
-	(*Position)(nil),            // 20: fairlane.v1.Position
+	(*StatusRequest)(nil),        // 0: fairlane.v1.StatusRequest
+	(*StatusResponse)(nil),       // 1: fairlane.v1.StatusResponse
+	(*Member)(nil),               // 2: fairlane.v1.Member
+	(*Totals)(nil),               // 3: fairlane.v1.Totals
+	(*Settings)(nil),             // 4: fairlane.v1.Settings
+	(*GetSettingsRequest)(nil),   // 5: fairlane.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),  // 6: fairlane.v1.GetSettingsResponse
+	(*SetSettingsRequest)(nil),   // 7: fairlane.v1.SetSettingsRequest
+	(*SetSettingsResponse)(nil),  // 8: fairlane.v1.SetSettingsResponse
+	(*CheckpointRequest)(nil),    // 9: fairlane.v1.CheckpointRequest
+	(*CheckpointResponse)(nil),   // 10: fairlane.v1.CheckpointResponse
+	(*DigestRequest)(nil),        // 11: fairlane.v1.DigestRequest
+	(*DigestResponse)(nil),       // 12: fairlane.v1.DigestResponse
+	(*JoinRequest)(nil),          // 13: fairlane.v1.JoinRequest
+	(*JoinResponse)(nil),         // 14: fairlane.v1.JoinResponse
+	(*ReadIndexRequest)(nil),     // 15: fairlane.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),    // 16: fairlane.v1.ReadIndexResponse
+	(*ExplainIndexRequest)(nil),  // 17: fairlane.v1.ExplainIndexRequest
+	(*ExplainIndexResponse)(nil), // 18: fairlane.v1.ExplainIndexResponse
+	(*Decision)(nil),             // 19: fairlane.v1.Decision
+	(*RecordTraceRequest)(nil),   // 20: fairlane.v1.RecordTraceRequest
+	(*RecordTraceResponse)(nil),  // 21: fairlane.v1.RecordTraceResponse
+	(*TraceEntry)(nil),           // 22: fairlane.v1.TraceEntry
+	(*TraceEnd)(nil),             // 23: fairlane.v1.TraceEnd
+	(*QueueCounts)(nil),          // 24: fairlane.v1.QueueCounts
+	(QueueMode)(0),               // 25: fairlane.v1.QueueMode
+	(*JobLimits)(nil),            // 26: fairlane.v1.JobLimits
+	(*Position)(nil),             // 27: fairlane.v1.Position
 }
 var file_fairlane_v1_cluster_proto_depIdxs = []int32{
 	2,  // 0: fairlane.v1.StatusResponse.members:type_name -> fairlane.v1.Member
 	3,  // 1: fairlane.v1.StatusResponse.totals:type_name -> fairlane.v1.Totals
-	17, // 2: fairlane.v1.Totals.jobs:type_name -> fairlane.v1.QueueCounts
-	18, // 3: fairlane.v1.Settings.default_mode:type_name -> fairlane.v1.QueueMode
-	19, // 4: fairlane.v1.Settings.limits:type_name -> fairlane.v1.JobLimits
+	24, // 2: fairlane.v1.Totals.jobs:type_name -> fairlane.v1.QueueCounts
+	25, // 3: fairlane.v1.Settings.default_mode:type_name -> fairlane.v1.QueueMode
+	26, // 4: fairlane.v1.Settings.limits:type_name -> fairlane.v1.JobLimits
 	4,  // 5: fairlane.v1.GetSettingsResponse.settings:type_name -> fairlane.v1.Settings
 	4,  // 6: fairlane.v1.SetSettingsRequest.settings:type_name -> fairlane.v1.Settings
 	4,  // 7: fairlane.v1.SetSettingsResponse.settings:type_name -> fairlane.v1.Settings
-	20, // 8: fairlane.v1.SetSettingsResponse.position:type_name -> fairlane.v1.Position
-	0,  // 9: fairlane.v1.ClusterService.Status:input_type -> fairlane.v1.StatusRequest
-	5,  // 10: fairlane.v1.ClusterService.GetSettings:input_type -> fairlane.v1.GetSettingsRequest
-	7,  // 11: fairlane.v1.ClusterService.SetSettings:input_type -> fairlane.v1.SetSettingsRequest
-	9,  // 12: fairlane.v1.ClusterService.Checkpoint:input_type -> fairlane.v1.CheckpointRequest
-	11, // 13: fairlane.v1.ClusterService.Digest:input_type -> fairlane.v1.DigestRequest
-	13, // 14: fairlane.v1.ClusterService.Join:input_type -> fairlane.v1.JoinRequest
-	15, // 15: fairlane.v1.ClusterService.ReadIndex:input_type -> fairlane.v1.ReadIndexRequest
-	1,  // 16: fairlane.v1.ClusterService.Status:output_type -> fairlane.v1.StatusResponse
-	6,  // 17: fairlane.v1.ClusterService.GetSettings:output_type -> fairlane.v1.GetSettingsResponse
-	8,  // 18: fairlane.v1.ClusterService.SetSettings:output_type -> fairlane.v1.SetSettingsResponse
-	10, // 19: fairlane.v1.ClusterService.Checkpoint:output_type -> fairlane.v1.CheckpointResponse
-	12, // 20: fairlane.v1.ClusterService.Digest:output_type -> fairlane.v1.DigestResponse
-	14, // 21: fairlane.v1.ClusterService.Join:output_type -> fairlane.v1.JoinResponse
-	16, // 22: fairlane.v1.ClusterService.ReadIndex:output_type -> fairlane.v1.ReadIndexResponse
-	16, // [16:23] is the sub-list for method output_type
-	9,  // [9:16] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	27, // 8: fairlane.v1.SetSettingsResponse.position:type_name -> fairlane.v1.Position
+	19, // 9: fairlane.v1.ExplainIndexResponse.decisions:type_name -> fairlane.v1.Decision
+	22, // 10: fairlane.v1.RecordTraceResponse.entry:type_name -> fairlane.v1.TraceEntry
+	23, // 11: fairlane.v1.RecordTraceResponse.end:type_name -> fairlane.v1.TraceEnd
+	0,  // 12: fairlane.v1.ClusterService.Status:input_type -> fairlane.v1.StatusRequest
+	5,  // 13: fairlane.v1.ClusterService.GetSettings:input_type -> fairlane.v1.GetSettingsRequest
+	7,  // 14: fairlane.v1.ClusterService.SetSettings:input_type -> fairlane.v1.SetSettingsRequest
+	9,  // 15: fairlane.v1.ClusterService.Checkpoint:input_type -> fairlane.v1.CheckpointRequest
+	11, // 16: fairlane.v1.ClusterService.Digest:input_type -> fairlane.v1.DigestRequest
+	13, // 17: fairlane.v1.ClusterService.Join:input_type -> fairlane.v1.JoinRequest
+	15, // 18: fairlane.v1.ClusterService.ReadIndex:input_type -> fairlane.v1.ReadIndexRequest
+	17, // 19: fairlane.v1.ClusterService.ExplainIndex:input_type -> fairlane.v1.ExplainIndexRequest
+	20, // 20: fairlane.v1.ClusterService.RecordTrace:input_type -> fairlane.v1.RecordTraceRequest
+	1,  // 21: fairlane.v1.ClusterService.Status:output_type -> fairlane.v1.StatusResponse
+	6,  // 22: fairlane.v1.ClusterService.GetSettings:output_type -> fairlane.v1.GetSettingsResponse
+	8,  // 23: fairlane.v1.ClusterService.SetSettings:output_type -> fairlane.v1.SetSettingsResponse
+	10, // 24: fairlane.v1.ClusterService.Checkpoint:output_type -> fairlane.v1.CheckpointResponse
+	12, // 25: fairlane.v1.ClusterService.Digest:output_type -> fairlane.v1.DigestResponse
+	14, // 26: fairlane.v1.ClusterService.Join:output_type -> fairlane.v1.JoinResponse
+	16, // 27: fairlane.v1.ClusterService.ReadIndex:output_type -> fairlane.v1.ReadIndexResponse
+	18, // 28: fairlane.v1.ClusterService.ExplainIndex:output_type -> fairlane.v1.ExplainIndexResponse
+	21, // 29: fairlane.v1.ClusterService.RecordTrace:output_type -> fairlane.v1.RecordTraceResponse
+	21, // [21:30] is the sub-list for method output_type
+	12, // [12:21] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_v1_cluster_proto_init() }
@@ -1275,13 +1905,18 @@ func file_fairlane_v1_cluster_proto_init() {
 	file_fairlane_v1_job_proto_init()
 	file_fairlane_v1_queue_proto_init()
 	file_fairlane_v1_cluster_proto_msgTypes[4].OneofWrappers = []any{}
+	file_fairlane_v1_cluster_proto_msgTypes[21].OneofWrappers = []any{
+		(*RecordTraceResponse_Snapshot)(nil),
+		(*RecordTraceResponse_Entry)(nil),
+		(*RecordTraceResponse_End)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_v1_cluster_proto_rawDesc), len(file_fairlane_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -138,6 +138,165 @@ func (OnTimeout) EnumDescriptor() ([]byte, []int) {
 	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{1}
 }
 
+type ConstraintKind int32
+
+const (
+	ConstraintKind_CONSTRAINT_KIND_UNSPECIFIED ConstraintKind = 0
+	// Waits until until_ms.
+	ConstraintKind_CONSTRAINT_KIND_SCHEDULED    ConstraintKind = 1
+	ConstraintKind_CONSTRAINT_KIND_QUEUE_PAUSED ConstraintKind = 2
+	// running is value, the limit most: of the queue, of the user in the queue, of the user.
+	ConstraintKind_CONSTRAINT_KIND_QUEUE_LIMIT      ConstraintKind = 3
+	ConstraintKind_CONSTRAINT_KIND_USER_QUEUE_LIMIT ConstraintKind = 4
+	ConstraintKind_CONSTRAINT_KIND_USER_LIMIT       ConstraintKind = 5
+	// No live worker has a lane for this queue and user.
+	ConstraintKind_CONSTRAINT_KIND_NO_LANE ConstraintKind = 6
+	// All slots of the lane are taken: value of most.
+	ConstraintKind_CONSTRAINT_KIND_LANE_FULL ConstraintKind = 7
+	// The job needs value bytes, most are free.
+	ConstraintKind_CONSTRAINT_KIND_LANE_MEMORY ConstraintKind = 8
+	// The worker failed or lost this job and does not get it until until_ms.
+	ConstraintKind_CONSTRAINT_KIND_WORKER_EXCLUDED ConstraintKind = 9
+	ConstraintKind_CONSTRAINT_KIND_WORKER_DRAINING ConstraintKind = 10
+	// Others go first: value of them.
+	ConstraintKind_CONSTRAINT_KIND_BEHIND ConstraintKind = 11
+)
+
+// Enum value maps for ConstraintKind.
+var (
+	ConstraintKind_name = map[int32]string{
+		0:  "CONSTRAINT_KIND_UNSPECIFIED",
+		1:  "CONSTRAINT_KIND_SCHEDULED",
+		2:  "CONSTRAINT_KIND_QUEUE_PAUSED",
+		3:  "CONSTRAINT_KIND_QUEUE_LIMIT",
+		4:  "CONSTRAINT_KIND_USER_QUEUE_LIMIT",
+		5:  "CONSTRAINT_KIND_USER_LIMIT",
+		6:  "CONSTRAINT_KIND_NO_LANE",
+		7:  "CONSTRAINT_KIND_LANE_FULL",
+		8:  "CONSTRAINT_KIND_LANE_MEMORY",
+		9:  "CONSTRAINT_KIND_WORKER_EXCLUDED",
+		10: "CONSTRAINT_KIND_WORKER_DRAINING",
+		11: "CONSTRAINT_KIND_BEHIND",
+	}
+	ConstraintKind_value = map[string]int32{
+		"CONSTRAINT_KIND_UNSPECIFIED":      0,
+		"CONSTRAINT_KIND_SCHEDULED":        1,
+		"CONSTRAINT_KIND_QUEUE_PAUSED":     2,
+		"CONSTRAINT_KIND_QUEUE_LIMIT":      3,
+		"CONSTRAINT_KIND_USER_QUEUE_LIMIT": 4,
+		"CONSTRAINT_KIND_USER_LIMIT":       5,
+		"CONSTRAINT_KIND_NO_LANE":          6,
+		"CONSTRAINT_KIND_LANE_FULL":        7,
+		"CONSTRAINT_KIND_LANE_MEMORY":      8,
+		"CONSTRAINT_KIND_WORKER_EXCLUDED":  9,
+		"CONSTRAINT_KIND_WORKER_DRAINING":  10,
+		"CONSTRAINT_KIND_BEHIND":           11,
+	}
+)
+
+func (x ConstraintKind) Enum() *ConstraintKind {
+	p := new(ConstraintKind)
+	*p = x
+	return p
+}
+
+func (x ConstraintKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConstraintKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_v1_job_proto_enumTypes[2].Descriptor()
+}
+
+func (ConstraintKind) Type() protoreflect.EnumType {
+	return &file_fairlane_v1_job_proto_enumTypes[2]
+}
+
+func (x ConstraintKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConstraintKind.Descriptor instead.
+func (ConstraintKind) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{2}
+}
+
+type ChangeKind int32
+
+const (
+	ChangeKind_CHANGE_KIND_UNSPECIFIED ChangeKind = 0
+	// The clock passes until_ms.
+	ChangeKind_CHANGE_KIND_WAIT         ChangeKind = 1
+	ChangeKind_CHANGE_KIND_RESUME_QUEUE ChangeKind = 2
+	// The limit becomes value, or one claim that it counts ends.
+	ChangeKind_CHANGE_KIND_RAISE_QUEUE_LIMIT      ChangeKind = 3
+	ChangeKind_CHANGE_KIND_RAISE_USER_QUEUE_LIMIT ChangeKind = 4
+	ChangeKind_CHANGE_KIND_RAISE_USER_LIMIT       ChangeKind = 5
+	// A worker registers with a lane that takes the queue, for this user.
+	ChangeKind_CHANGE_KIND_ADD_LANE ChangeKind = 6
+	// value slots of the lane become free.
+	ChangeKind_CHANGE_KIND_FREE_SLOT ChangeKind = 7
+	// value more bytes of the lane become free.
+	ChangeKind_CHANGE_KIND_FREE_MEMORY ChangeKind = 8
+	// The lane takes value other jobs first.
+	ChangeKind_CHANGE_KIND_CLAIMS_AHEAD ChangeKind = 9
+)
+
+// Enum value maps for ChangeKind.
+var (
+	ChangeKind_name = map[int32]string{
+		0: "CHANGE_KIND_UNSPECIFIED",
+		1: "CHANGE_KIND_WAIT",
+		2: "CHANGE_KIND_RESUME_QUEUE",
+		3: "CHANGE_KIND_RAISE_QUEUE_LIMIT",
+		4: "CHANGE_KIND_RAISE_USER_QUEUE_LIMIT",
+		5: "CHANGE_KIND_RAISE_USER_LIMIT",
+		6: "CHANGE_KIND_ADD_LANE",
+		7: "CHANGE_KIND_FREE_SLOT",
+		8: "CHANGE_KIND_FREE_MEMORY",
+		9: "CHANGE_KIND_CLAIMS_AHEAD",
+	}
+	ChangeKind_value = map[string]int32{
+		"CHANGE_KIND_UNSPECIFIED":            0,
+		"CHANGE_KIND_WAIT":                   1,
+		"CHANGE_KIND_RESUME_QUEUE":           2,
+		"CHANGE_KIND_RAISE_QUEUE_LIMIT":      3,
+		"CHANGE_KIND_RAISE_USER_QUEUE_LIMIT": 4,
+		"CHANGE_KIND_RAISE_USER_LIMIT":       5,
+		"CHANGE_KIND_ADD_LANE":               6,
+		"CHANGE_KIND_FREE_SLOT":              7,
+		"CHANGE_KIND_FREE_MEMORY":            8,
+		"CHANGE_KIND_CLAIMS_AHEAD":           9,
+	}
+)
+
+func (x ChangeKind) Enum() *ChangeKind {
+	p := new(ChangeKind)
+	*p = x
+	return p
+}
+
+func (x ChangeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ChangeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_v1_job_proto_enumTypes[3].Descriptor()
+}
+
+func (ChangeKind) Type() protoreflect.EnumType {
+	return &file_fairlane_v1_job_proto_enumTypes[3]
+}
+
+func (x ChangeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ChangeKind.Descriptor instead.
+func (ChangeKind) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{3}
+}
+
 // Repeat makes a mutating call safe to send again. Calls of one session are numbered from 1; a number that was answered
 // before gets the same answer, byte for byte, from whichever node leads then.
 type Repeat struct {
@@ -533,7 +692,11 @@ type Job struct {
 	RetryOf   uint64 `protobuf:"varint,23,opt,name=retry_of,json=retryOf,proto3" json:"retry_of,omitempty"`
 	RetriedAs uint64 `protobuf:"varint,24,opt,name=retried_as,json=retriedAs,proto3" json:"retried_as,omitempty"`
 	// place in the lines: lower is older.
-	Place         uint64 `protobuf:"varint,25,opt,name=place,proto3" json:"place,omitempty"`
+	Place uint64 `protobuf:"varint,25,opt,name=place,proto3" json:"place,omitempty"`
+	// progress that the running, or last, attempt reported.
+	Progress *Progress `protobuf:"bytes,26,opt,name=progress,proto3" json:"progress,omitempty"`
+	// placed_ms since when it waits in the lines.
+	PlacedMs      int64 `protobuf:"varint,27,opt,name=placed_ms,json=placedMs,proto3" json:"placed_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,6 +917,20 @@ func (x *Job) GetPlace() uint64 {
 	return 0
 }
 
+func (x *Job) GetProgress() *Progress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+func (x *Job) GetPlacedMs() int64 {
+	if x != nil {
+		return x.PlacedMs
+	}
+	return 0
+}
+
 type isJob_Payload interface {
 	isJob_Payload()
 }
@@ -770,6 +947,68 @@ func (*Job_Json) isJob_Payload() {}
 
 func (*Job_Data) isJob_Payload() {}
 
+type Progress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// fraction of the work that is done, 0 to 1.
+	Fraction float64 `protobuf:"fixed64,1,opt,name=fraction,proto3" json:"fraction,omitempty"`
+	// message, at most 1 KiB.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	AtMs          int64  `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Progress) GetFraction() float64 {
+	if x != nil {
+		return x.Fraction
+	}
+	return 0
+}
+
+func (x *Progress) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Progress) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
 type OpenSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// nonce, a random number of the process: repeated, it gives the same session. Required.
@@ -782,7 +1021,7 @@ type OpenSessionRequest struct {
 
 func (x *OpenSessionRequest) Reset() {
 	*x = OpenSessionRequest{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[4]
+	mi := &file_fairlane_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +1033,7 @@ func (x *OpenSessionRequest) String() string {
 func (*OpenSessionRequest) ProtoMessage() {}
 
 func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[4]
+	mi := &file_fairlane_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +1046,7 @@ func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionRequest.ProtoReflect.Descriptor instead.
 func (*OpenSessionRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *OpenSessionRequest) GetNonce() uint64 {
@@ -833,7 +1072,7 @@ type OpenSessionResponse struct {
 
 func (x *OpenSessionResponse) Reset() {
 	*x = OpenSessionResponse{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[5]
+	mi := &file_fairlane_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +1084,7 @@ func (x *OpenSessionResponse) String() string {
 func (*OpenSessionResponse) ProtoMessage() {}
 
 func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[5]
+	mi := &file_fairlane_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +1097,7 @@ func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionResponse.ProtoReflect.Descriptor instead.
 func (*OpenSessionResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OpenSessionResponse) GetSession() uint64 {
@@ -878,7 +1117,7 @@ type EnqueueRequest struct {
 
 func (x *EnqueueRequest) Reset() {
 	*x = EnqueueRequest{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[6]
+	mi := &file_fairlane_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1129,7 @@ func (x *EnqueueRequest) String() string {
 func (*EnqueueRequest) ProtoMessage() {}
 
 func (x *EnqueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[6]
+	mi := &file_fairlane_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1142,7 @@ func (x *EnqueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueRequest.ProtoReflect.Descriptor instead.
 func (*EnqueueRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *EnqueueRequest) GetJob() *NewJob {
@@ -932,7 +1171,7 @@ type EnqueueResponse struct {
 
 func (x *EnqueueResponse) Reset() {
 	*x = EnqueueResponse{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[7]
+	mi := &file_fairlane_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1183,7 @@ func (x *EnqueueResponse) String() string {
 func (*EnqueueResponse) ProtoMessage() {}
 
 func (x *EnqueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[7]
+	mi := &file_fairlane_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1196,7 @@ func (x *EnqueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueResponse.ProtoReflect.Descriptor instead.
 func (*EnqueueResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EnqueueResponse) GetId() uint64 {
@@ -992,7 +1231,7 @@ type EnqueueManyRequest struct {
 
 func (x *EnqueueManyRequest) Reset() {
 	*x = EnqueueManyRequest{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[8]
+	mi := &file_fairlane_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1243,7 @@ func (x *EnqueueManyRequest) String() string {
 func (*EnqueueManyRequest) ProtoMessage() {}
 
 func (x *EnqueueManyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[8]
+	mi := &file_fairlane_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1256,7 @@ func (x *EnqueueManyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueManyRequest.ProtoReflect.Descriptor instead.
 func (*EnqueueManyRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EnqueueManyRequest) GetJobs() []*NewJob {
@@ -1052,7 +1291,7 @@ type EnqueueManyResponse struct {
 
 func (x *EnqueueManyResponse) Reset() {
 	*x = EnqueueManyResponse{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[9]
+	mi := &file_fairlane_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1303,7 @@ func (x *EnqueueManyResponse) String() string {
 func (*EnqueueManyResponse) ProtoMessage() {}
 
 func (x *EnqueueManyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[9]
+	mi := &file_fairlane_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1316,7 @@ func (x *EnqueueManyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueManyResponse.ProtoReflect.Descriptor instead.
 func (*EnqueueManyResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EnqueueManyResponse) GetResults() []*EnqueueOutcome {
@@ -1106,7 +1345,7 @@ type EnqueueOutcome struct {
 
 func (x *EnqueueOutcome) Reset() {
 	*x = EnqueueOutcome{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[10]
+	mi := &file_fairlane_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1357,7 @@ func (x *EnqueueOutcome) String() string {
 func (*EnqueueOutcome) ProtoMessage() {}
 
 func (x *EnqueueOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[10]
+	mi := &file_fairlane_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1370,7 @@ func (x *EnqueueOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueOutcome.ProtoReflect.Descriptor instead.
 func (*EnqueueOutcome) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EnqueueOutcome) GetId() uint64 {
@@ -1170,7 +1409,7 @@ type ErrorBody struct {
 
 func (x *ErrorBody) Reset() {
 	*x = ErrorBody{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[11]
+	mi := &file_fairlane_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1421,7 @@ func (x *ErrorBody) String() string {
 func (*ErrorBody) ProtoMessage() {}
 
 func (x *ErrorBody) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[11]
+	mi := &file_fairlane_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1434,7 @@ func (x *ErrorBody) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorBody.ProtoReflect.Descriptor instead.
 func (*ErrorBody) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ErrorBody) GetCode() string {
@@ -1237,7 +1476,7 @@ type Position struct {
 
 func (x *Position) Reset() {
 	*x = Position{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[12]
+	mi := &file_fairlane_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1488,7 @@ func (x *Position) String() string {
 func (*Position) ProtoMessage() {}
 
 func (x *Position) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[12]
+	mi := &file_fairlane_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1501,7 @@ func (x *Position) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Position.ProtoReflect.Descriptor instead.
 func (*Position) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{12}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Position) GetIndex() uint64 {
@@ -1288,7 +1527,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[13]
+	mi := &file_fairlane_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1539,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[13]
+	mi := &file_fairlane_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1552,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{13}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetRequest) GetId() uint64 {
@@ -1334,7 +1573,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[14]
+	mi := &file_fairlane_v1_job_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1585,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[14]
+	mi := &file_fairlane_v1_job_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1598,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{14}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetResponse) GetJob() *Job {
@@ -1387,7 +1626,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[15]
+	mi := &file_fairlane_v1_job_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1638,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[15]
+	mi := &file_fairlane_v1_job_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1651,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{15}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WaitRequest) GetId() uint64 {
@@ -1439,7 +1678,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[16]
+	mi := &file_fairlane_v1_job_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1690,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[16]
+	mi := &file_fairlane_v1_job_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1703,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{16}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WaitResponse) GetJob() *Job {
@@ -1481,13 +1720,114 @@ func (x *WaitResponse) GetIndex() uint64 {
 	return 0
 }
 
-type ListRequest struct {
+// JobFilter selects jobs: those that match every field that is set.
+type JobFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// queue, user, kind and states restrict the list; empty: all.
-	Queue  string     `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
-	User   string     `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
-	Kind   string     `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Queue string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	User  string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	Kind  string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// states, any of them.
 	States []JobState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=fairlane.v1.JobState" json:"states,omitempty"`
+	// labels, all of them.
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// enqueued_from_ms <= enqueued < enqueued_before_ms; 0: no bound.
+	EnqueuedFromMs   int64 `protobuf:"varint,6,opt,name=enqueued_from_ms,json=enqueuedFromMs,proto3" json:"enqueued_from_ms,omitempty"`
+	EnqueuedBeforeMs int64 `protobuf:"varint,7,opt,name=enqueued_before_ms,json=enqueuedBeforeMs,proto3" json:"enqueued_before_ms,omitempty"`
+	// id_prefix: jobs whose id in decimal digits begins with it.
+	IdPrefix      string `protobuf:"bytes,8,opt,name=id_prefix,json=idPrefix,proto3" json:"id_prefix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobFilter) Reset() {
+	*x = JobFilter{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobFilter) ProtoMessage() {}
+
+func (x *JobFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobFilter.ProtoReflect.Descriptor instead.
+func (*JobFilter) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *JobFilter) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *JobFilter) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *JobFilter) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *JobFilter) GetStates() []JobState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *JobFilter) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *JobFilter) GetEnqueuedFromMs() int64 {
+	if x != nil {
+		return x.EnqueuedFromMs
+	}
+	return 0
+}
+
+func (x *JobFilter) GetEnqueuedBeforeMs() int64 {
+	if x != nil {
+		return x.EnqueuedBeforeMs
+	}
+	return 0
+}
+
+func (x *JobFilter) GetIdPrefix() string {
+	if x != nil {
+		return x.IdPrefix
+	}
+	return ""
+}
+
+type ListRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Filter *JobFilter             `protobuf:"bytes,7,opt,name=filter,proto3" json:"filter,omitempty"`
 	// limit of jobs in one page; default 100, at most 1000.
 	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	// before_id: only jobs with a lower id; the next page starts here.
@@ -1498,7 +1838,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[17]
+	mi := &file_fairlane_v1_job_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1850,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[17]
+	mi := &file_fairlane_v1_job_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1523,33 +1863,12 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{17}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{19}
 }
 
-func (x *ListRequest) GetQueue() string {
+func (x *ListRequest) GetFilter() *JobFilter {
 	if x != nil {
-		return x.Queue
-	}
-	return ""
-}
-
-func (x *ListRequest) GetUser() string {
-	if x != nil {
-		return x.User
-	}
-	return ""
-}
-
-func (x *ListRequest) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *ListRequest) GetStates() []JobState {
-	if x != nil {
-		return x.States
+		return x.Filter
 	}
 	return nil
 }
@@ -1572,7 +1891,7 @@ type ListResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// jobs without payload and result; Get has them.
 	Jobs []*Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
-	// next_before_id for the next page; 0: this is the last one. A page looks at 100,000 jobs at most, so one with a rare filter can be
+	// next_before_id for the next page; 0: this is the last one. A page looks at 1,000,000 jobs at most, so one with a rare filter can be
 	// short, or empty, and have a next one.
 	NextBeforeId  uint64 `protobuf:"varint,2,opt,name=next_before_id,json=nextBeforeId,proto3" json:"next_before_id,omitempty"`
 	Index         uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
@@ -1582,7 +1901,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[18]
+	mi := &file_fairlane_v1_job_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1913,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[18]
+	mi := &file_fairlane_v1_job_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1926,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{18}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListResponse) GetJobs() []*Job {
@@ -1641,7 +1960,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[19]
+	mi := &file_fairlane_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +1972,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[19]
+	mi := &file_fairlane_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +1985,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{19}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CancelRequest) GetId() uint64 {
@@ -1695,7 +2014,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[20]
+	mi := &file_fairlane_v1_job_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +2026,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[20]
+	mi := &file_fairlane_v1_job_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +2039,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CancelResponse) GetCancelled() bool {
@@ -1754,7 +2073,7 @@ type RetryRequest struct {
 
 func (x *RetryRequest) Reset() {
 	*x = RetryRequest{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[21]
+	mi := &file_fairlane_v1_job_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +2085,7 @@ func (x *RetryRequest) String() string {
 func (*RetryRequest) ProtoMessage() {}
 
 func (x *RetryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[21]
+	mi := &file_fairlane_v1_job_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +2098,7 @@ func (x *RetryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
 func (*RetryRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RetryRequest) GetId() uint64 {
@@ -1807,7 +2126,7 @@ type RetryResponse struct {
 
 func (x *RetryResponse) Reset() {
 	*x = RetryResponse{}
-	mi := &file_fairlane_v1_job_proto_msgTypes[22]
+	mi := &file_fairlane_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +2138,7 @@ func (x *RetryResponse) String() string {
 func (*RetryResponse) ProtoMessage() {}
 
 func (x *RetryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_job_proto_msgTypes[22]
+	mi := &file_fairlane_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +2151,7 @@ func (x *RetryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
 func (*RetryResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{22}
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RetryResponse) GetId() uint64 {
@@ -1847,6 +2166,1296 @@ func (x *RetryResponse) GetPosition() *Position {
 		return x.Position
 	}
 	return nil
+}
+
+type CancelManyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// filter; at least one field must be set.
+	Filter *JobFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// dry_run counts the jobs that would be cancelled and changes nothing.
+	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// before_id: only jobs with a lower id; where the former step ended.
+	BeforeId uint64 `protobuf:"varint,3,opt,name=before_id,json=beforeId,proto3" json:"before_id,omitempty"`
+	// limit of jobs in this step; default and at most 1000.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelManyRequest) Reset() {
+	*x = CancelManyRequest{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelManyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelManyRequest) ProtoMessage() {}
+
+func (x *CancelManyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelManyRequest.ProtoReflect.Descriptor instead.
+func (*CancelManyRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CancelManyRequest) GetFilter() *JobFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *CancelManyRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *CancelManyRequest) GetBeforeId() uint64 {
+	if x != nil {
+		return x.BeforeId
+	}
+	return 0
+}
+
+func (x *CancelManyRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type CancelManyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// matched jobs: those of this step, or in a dry run all of them.
+	Matched uint64 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	// changed: this call cancelled them.
+	Changed uint64 `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// next_before_id for the next step; 0: done.
+	NextBeforeId uint64 `protobuf:"varint,3,opt,name=next_before_id,json=nextBeforeId,proto3" json:"next_before_id,omitempty"`
+	// index at which the jobs were selected.
+	Index         uint64    `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
+	Position      *Position `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelManyResponse) Reset() {
+	*x = CancelManyResponse{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelManyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelManyResponse) ProtoMessage() {}
+
+func (x *CancelManyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelManyResponse.ProtoReflect.Descriptor instead.
+func (*CancelManyResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CancelManyResponse) GetMatched() uint64 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *CancelManyResponse) GetChanged() uint64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *CancelManyResponse) GetNextBeforeId() uint64 {
+	if x != nil {
+		return x.NextBeforeId
+	}
+	return 0
+}
+
+func (x *CancelManyResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *CancelManyResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+type RetryManyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Filter        *JobFilter             `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	DryRun        bool                   `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	BeforeId      uint64                 `protobuf:"varint,3,opt,name=before_id,json=beforeId,proto3" json:"before_id,omitempty"`
+	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryManyRequest) Reset() {
+	*x = RetryManyRequest{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryManyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryManyRequest) ProtoMessage() {}
+
+func (x *RetryManyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryManyRequest.ProtoReflect.Descriptor instead.
+func (*RetryManyRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RetryManyRequest) GetFilter() *JobFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *RetryManyRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *RetryManyRequest) GetBeforeId() uint64 {
+	if x != nil {
+		return x.BeforeId
+	}
+	return 0
+}
+
+func (x *RetryManyRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type RetryManyResponse struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Matched      uint64                 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	Changed      uint64                 `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	NextBeforeId uint64                 `protobuf:"varint,3,opt,name=next_before_id,json=nextBeforeId,proto3" json:"next_before_id,omitempty"`
+	Index        uint64                 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
+	Position     *Position              `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	// refused: the first refusal of a job of this step, for example STATE_FULL.
+	Refused       *ErrorBody `protobuf:"bytes,6,opt,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryManyResponse) Reset() {
+	*x = RetryManyResponse{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryManyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryManyResponse) ProtoMessage() {}
+
+func (x *RetryManyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryManyResponse.ProtoReflect.Descriptor instead.
+func (*RetryManyResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RetryManyResponse) GetMatched() uint64 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *RetryManyResponse) GetChanged() uint64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *RetryManyResponse) GetNextBeforeId() uint64 {
+	if x != nil {
+		return x.NextBeforeId
+	}
+	return 0
+}
+
+func (x *RetryManyResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *RetryManyResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *RetryManyResponse) GetRefused() *ErrorBody {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+type WhyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhyRequest) Reset() {
+	*x = WhyRequest{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhyRequest) ProtoMessage() {}
+
+func (x *WhyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
+func (*WhyRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *WhyRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type WhyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	State JobState               `protobuf:"varint,2,opt,name=state,proto3,enum=fairlane.v1.JobState" json:"state,omitempty"`
+	// index of the log at which this is true. Every node gives the same answer at the same index.
+	Index uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// clock_ms of the cluster at that index.
+	ClockMs int64 `protobuf:"varint,4,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"`
+	// summary in one sentence.
+	Summary string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
+	// lines in which a waiting job stands: that of its queue, and "*". Empty when something keeps it out of the lines.
+	Lines []*LinePlace `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"`
+	// constraints that bind now.
+	Constraints []*Constraint `protobuf:"bytes,7,rep,name=constraints,proto3" json:"constraints,omitempty"`
+	// start: the smallest change after which this job is the next one that the lane gets. Empty: it is the next already, or it does not wait.
+	Start []*Change `protobuf:"bytes,8,rep,name=start,proto3" json:"start,omitempty"`
+	// lane that start is about; unset: no lane takes the job, and start says so.
+	Lane *LaneRef `protobuf:"bytes,9,opt,name=lane,proto3" json:"lane,omitempty"`
+	// steps of the past, oldest first.
+	Steps []*Step `protobuf:"bytes,10,rep,name=steps,proto3" json:"steps,omitempty"`
+	// steps_dropped between the first and the second step that are kept.
+	StepsDropped  uint32 `protobuf:"varint,11,opt,name=steps_dropped,json=stepsDropped,proto3" json:"steps_dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhyResponse) Reset() {
+	*x = WhyResponse{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhyResponse) ProtoMessage() {}
+
+func (x *WhyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
+func (*WhyResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *WhyResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *WhyResponse) GetState() JobState {
+	if x != nil {
+		return x.State
+	}
+	return JobState_JOB_STATE_UNSPECIFIED
+}
+
+func (x *WhyResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *WhyResponse) GetClockMs() int64 {
+	if x != nil {
+		return x.ClockMs
+	}
+	return 0
+}
+
+func (x *WhyResponse) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *WhyResponse) GetLines() []*LinePlace {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetConstraints() []*Constraint {
+	if x != nil {
+		return x.Constraints
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetStart() []*Change {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetLane() *LaneRef {
+	if x != nil {
+		return x.Lane
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetSteps() []*Step {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetStepsDropped() uint32 {
+	if x != nil {
+		return x.StepsDropped
+	}
+	return 0
+}
+
+type LaneRef struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Worker  string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Session uint64                 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
+	Lane    uint32                 `protobuf:"varint,3,opt,name=lane,proto3" json:"lane,omitempty"`
+	// text of the lane as it was registered, for example manual>*:4.
+	Text          string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LaneRef) Reset() {
+	*x = LaneRef{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LaneRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LaneRef) ProtoMessage() {}
+
+func (x *LaneRef) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LaneRef.ProtoReflect.Descriptor instead.
+func (*LaneRef) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *LaneRef) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *LaneRef) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *LaneRef) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *LaneRef) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// LinePlace is where a job stands in a line, for a lane without a memory limit that takes from this line alone.
+type LinePlace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// line: the queue's name, or "*".
+	Line string `protobuf:"bytes,1,opt,name=line,proto3" json:"line,omitempty"`
+	// mode: round_robin or fifo.
+	Mode string `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
+	// user_position in the user's own jobs, from 1, and how many they are.
+	UserPosition uint64 `protobuf:"varint,3,opt,name=user_position,json=userPosition,proto3" json:"user_position,omitempty"`
+	UserWaiting  uint64 `protobuf:"varint,4,opt,name=user_waiting,json=userWaiting,proto3" json:"user_waiting,omitempty"`
+	// ahead: that many claims through this line come first, if nothing is enqueued meanwhile.
+	Ahead uint64 `protobuf:"varint,5,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	// waiting jobs in the line.
+	Waiting uint64 `protobuf:"varint,6,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// users that are served before, those with most jobs ahead first, at most 10; users_ahead counts all.
+	Users         []*UserAhead `protobuf:"bytes,7,rep,name=users,proto3" json:"users,omitempty"`
+	UsersAhead    uint64       `protobuf:"varint,8,opt,name=users_ahead,json=usersAhead,proto3" json:"users_ahead,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinePlace) Reset() {
+	*x = LinePlace{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinePlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinePlace) ProtoMessage() {}
+
+func (x *LinePlace) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinePlace.ProtoReflect.Descriptor instead.
+func (*LinePlace) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *LinePlace) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *LinePlace) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *LinePlace) GetUserPosition() uint64 {
+	if x != nil {
+		return x.UserPosition
+	}
+	return 0
+}
+
+func (x *LinePlace) GetUserWaiting() uint64 {
+	if x != nil {
+		return x.UserWaiting
+	}
+	return 0
+}
+
+func (x *LinePlace) GetAhead() uint64 {
+	if x != nil {
+		return x.Ahead
+	}
+	return 0
+}
+
+func (x *LinePlace) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *LinePlace) GetUsers() []*UserAhead {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *LinePlace) GetUsersAhead() uint64 {
+	if x != nil {
+		return x.UsersAhead
+	}
+	return 0
+}
+
+type UserAhead struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	User  string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// jobs of this user that go first.
+	Jobs          uint64 `protobuf:"varint,2,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserAhead) Reset() {
+	*x = UserAhead{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserAhead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserAhead) ProtoMessage() {}
+
+func (x *UserAhead) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserAhead.ProtoReflect.Descriptor instead.
+func (*UserAhead) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *UserAhead) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *UserAhead) GetJobs() uint64 {
+	if x != nil {
+		return x.Jobs
+	}
+	return 0
+}
+
+type Constraint struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Kind    ConstraintKind         `protobuf:"varint,1,opt,name=kind,proto3,enum=fairlane.v1.ConstraintKind" json:"kind,omitempty"`
+	Queue   string                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	User    string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Lane    *LaneRef               `protobuf:"bytes,4,opt,name=lane,proto3" json:"lane,omitempty"`
+	Value   int64                  `protobuf:"varint,5,opt,name=value,proto3" json:"value,omitempty"`
+	Most    int64                  `protobuf:"varint,6,opt,name=most,proto3" json:"most,omitempty"`
+	UntilMs int64                  `protobuf:"varint,7,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	// text in words.
+	Text          string `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Constraint) Reset() {
+	*x = Constraint{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Constraint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Constraint) ProtoMessage() {}
+
+func (x *Constraint) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
+func (*Constraint) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Constraint) GetKind() ConstraintKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ConstraintKind_CONSTRAINT_KIND_UNSPECIFIED
+}
+
+func (x *Constraint) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *Constraint) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Constraint) GetLane() *LaneRef {
+	if x != nil {
+		return x.Lane
+	}
+	return nil
+}
+
+func (x *Constraint) GetValue() int64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Constraint) GetMost() int64 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+func (x *Constraint) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Constraint) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type Change struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          ChangeKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=fairlane.v1.ChangeKind" json:"kind,omitempty"`
+	Queue         string                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	User          string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Value         int64                  `protobuf:"varint,4,opt,name=value,proto3" json:"value,omitempty"`
+	UntilMs       int64                  `protobuf:"varint,5,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	Text          string                 `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Change) GetKind() ChangeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ChangeKind_CHANGE_KIND_UNSPECIFIED
+}
+
+func (x *Change) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *Change) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Change) GetValue() int64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Change) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Change) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// Step of a job's past.
+type Step struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// rule that was applied, for example claimed, lease_ended_retry; see docs/why.md.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// index of the log entry.
+	Index   uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	AtMs    int64  `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Worker  string `protobuf:"bytes,4,opt,name=worker,proto3" json:"worker,omitempty"`
+	Lane    uint32 `protobuf:"varint,5,opt,name=lane,proto3" json:"lane,omitempty"`
+	Fence   uint64 `protobuf:"varint,6,opt,name=fence,proto3" json:"fence,omitempty"`
+	Attempt int32  `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	UntilMs int64  `protobuf:"varint,8,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	// text in words.
+	Text          string `protobuf:"bytes,9,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Step) Reset() {
+	*x = Step{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Step) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Step) ProtoMessage() {}
+
+func (x *Step) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Step.ProtoReflect.Descriptor instead.
+func (*Step) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Step) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Step) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Step) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Step) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Step) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *Step) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *Step) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Step) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Step) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type WatchJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// after: an event id that was received before; then the first message comes with the next change. Empty: at once.
+	After         string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchJobRequest) Reset() {
+	*x = WatchJobRequest{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchJobRequest) ProtoMessage() {}
+
+func (x *WatchJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchJobRequest.ProtoReflect.Descriptor instead.
+func (*WatchJobRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *WatchJobRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *WatchJobRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+type WatchJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   *Job                   `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// event_id up to which this is true; resume after it on any node.
+	EventId string `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// reset: changes between "after" and this message may have been missed.
+	Reset_        bool `protobuf:"varint,3,opt,name=reset,proto3" json:"reset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchJobResponse) Reset() {
+	*x = WatchJobResponse{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchJobResponse) ProtoMessage() {}
+
+func (x *WatchJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchJobResponse.ProtoReflect.Descriptor instead.
+func (*WatchJobResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *WatchJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *WatchJobResponse) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *WatchJobResponse) GetReset_() bool {
+	if x != nil {
+		return x.Reset_
+	}
+	return false
+}
+
+type StreamOutputRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// attempt and offset to go on from, as received before. 0: the newest attempt, from its beginning.
+	Attempt int32  `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Offset  uint64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	// follow until the job is final; else end with what is there.
+	Follow        bool `protobuf:"varint,4,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamOutputRequest) Reset() {
+	*x = StreamOutputRequest{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamOutputRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamOutputRequest) ProtoMessage() {}
+
+func (x *StreamOutputRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamOutputRequest.ProtoReflect.Descriptor instead.
+func (*StreamOutputRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *StreamOutputRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *StreamOutputRequest) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *StreamOutputRequest) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *StreamOutputRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type StreamOutputResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// attempt that this is the output of. A new attempt starts a new stream at offset 0: what was read of the former one is void.
+	Attempt int32 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// offset of data.
+	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Data   []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// skipped bytes before offset that are no longer kept.
+	Skipped uint64 `protobuf:"varint,4,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	// progress, when it changed.
+	Progress *Progress `protobuf:"bytes,5,opt,name=progress,proto3" json:"progress,omitempty"`
+	// state, in the last message: the job is final (or, without follow, this is all for now).
+	State         JobState `protobuf:"varint,6,opt,name=state,proto3,enum=fairlane.v1.JobState" json:"state,omitempty"`
+	Last          bool     `protobuf:"varint,7,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamOutputResponse) Reset() {
+	*x = StreamOutputResponse{}
+	mi := &file_fairlane_v1_job_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamOutputResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamOutputResponse) ProtoMessage() {}
+
+func (x *StreamOutputResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_job_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamOutputResponse.ProtoReflect.Descriptor instead.
+func (*StreamOutputResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_job_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *StreamOutputResponse) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *StreamOutputResponse) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *StreamOutputResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *StreamOutputResponse) GetSkipped() uint64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
+func (x *StreamOutputResponse) GetProgress() *Progress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+func (x *StreamOutputResponse) GetState() JobState {
+	if x != nil {
+		return x.State
+	}
+	return JobState_JOB_STATE_UNSPECIFIED
+}
+
+func (x *StreamOutputResponse) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
 }
 
 var File_fairlane_v1_job_proto protoreflect.FileDescriptor
@@ -1897,7 +3506,7 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x10_backoff_most_msB\r\n" +
 	"\v_on_timeoutB\r\n" +
 	"\v_max_run_msB\x16\n" +
-	"\x14_exclusion_window_ms\"\xf6\x05\n" +
+	"\x14_exclusion_window_ms\"\xc6\x06\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -1928,11 +3537,17 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\bretry_of\x18\x17 \x01(\x04R\aretryOf\x12\x1d\n" +
 	"\n" +
 	"retried_as\x18\x18 \x01(\x04R\tretriedAs\x12\x14\n" +
-	"\x05place\x18\x19 \x01(\x04R\x05place\x1a9\n" +
+	"\x05place\x18\x19 \x01(\x04R\x05place\x121\n" +
+	"\bprogress\x18\x1a \x01(\v2\x15.fairlane.v1.ProgressR\bprogress\x12\x1b\n" +
+	"\tplaced_ms\x18\x1b \x01(\x03R\bplacedMs\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\t\n" +
-	"\apayload\">\n" +
+	"\apayload\"U\n" +
+	"\bProgress\x12\x1a\n" +
+	"\bfraction\x18\x01 \x01(\x01R\bfraction\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x13\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\">\n" +
 	"\x12OpenSessionRequest\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\x06R\x05nonce\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"/\n" +
@@ -1978,14 +3593,23 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\await_ms\x18\x02 \x01(\x03R\x06waitMs\"H\n" +
 	"\fWaitResponse\x12\"\n" +
 	"\x03job\x18\x01 \x01(\v2\x10.fairlane.v1.JobR\x03job\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\xad\x01\n" +
-	"\vListRequest\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xe4\x02\n" +
+	"\tJobFilter\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12-\n" +
-	"\x06states\x18\x04 \x03(\x0e2\x15.fairlane.v1.JobStateR\x06states\x12\x14\n" +
+	"\x06states\x18\x04 \x03(\x0e2\x15.fairlane.v1.JobStateR\x06states\x12:\n" +
+	"\x06labels\x18\x05 \x03(\v2\".fairlane.v1.JobFilter.LabelsEntryR\x06labels\x12(\n" +
+	"\x10enqueued_from_ms\x18\x06 \x01(\x03R\x0eenqueuedFromMs\x12,\n" +
+	"\x12enqueued_before_ms\x18\a \x01(\x03R\x10enqueuedBeforeMs\x12\x1b\n" +
+	"\tid_prefix\x18\b \x01(\tR\bidPrefix\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"v\n" +
+	"\vListRequest\x12.\n" +
+	"\x06filter\x18\a \x01(\v2\x16.fairlane.v1.JobFilterR\x06filter\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\x05R\x05limit\x12\x1b\n" +
-	"\tbefore_id\x18\x06 \x01(\x04R\bbeforeId\"p\n" +
+	"\tbefore_id\x18\x06 \x01(\x04R\bbeforeIdJ\x04\b\x01\x10\x05\"p\n" +
 	"\fListResponse\x12$\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x10.fairlane.v1.JobR\x04jobs\x12$\n" +
 	"\x0enext_before_id\x18\x02 \x01(\x04R\fnextBeforeId\x12\x14\n" +
@@ -2002,7 +3626,111 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x06repeat\x18\x02 \x01(\v2\x13.fairlane.v1.RepeatR\x06repeat\"R\n" +
 	"\rRetryResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x121\n" +
-	"\bposition\x18\x02 \x01(\v2\x15.fairlane.v1.PositionR\bposition*\xcd\x01\n" +
+	"\bposition\x18\x02 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"\x8f\x01\n" +
+	"\x11CancelManyRequest\x12.\n" +
+	"\x06filter\x18\x01 \x01(\v2\x16.fairlane.v1.JobFilterR\x06filter\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x1b\n" +
+	"\tbefore_id\x18\x03 \x01(\x04R\bbeforeId\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\xb7\x01\n" +
+	"\x12CancelManyResponse\x12\x18\n" +
+	"\amatched\x18\x01 \x01(\x04R\amatched\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\x04R\achanged\x12$\n" +
+	"\x0enext_before_id\x18\x03 \x01(\x04R\fnextBeforeId\x12\x14\n" +
+	"\x05index\x18\x04 \x01(\x04R\x05index\x121\n" +
+	"\bposition\x18\x05 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"\x8e\x01\n" +
+	"\x10RetryManyRequest\x12.\n" +
+	"\x06filter\x18\x01 \x01(\v2\x16.fairlane.v1.JobFilterR\x06filter\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x1b\n" +
+	"\tbefore_id\x18\x03 \x01(\x04R\bbeforeId\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\xe8\x01\n" +
+	"\x11RetryManyResponse\x12\x18\n" +
+	"\amatched\x18\x01 \x01(\x04R\amatched\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\x04R\achanged\x12$\n" +
+	"\x0enext_before_id\x18\x03 \x01(\x04R\fnextBeforeId\x12\x14\n" +
+	"\x05index\x18\x04 \x01(\x04R\x05index\x121\n" +
+	"\bposition\x18\x05 \x01(\v2\x15.fairlane.v1.PositionR\bposition\x120\n" +
+	"\arefused\x18\x06 \x01(\v2\x16.fairlane.v1.ErrorBodyR\arefused\"\x1c\n" +
+	"\n" +
+	"WhyRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xa1\x03\n" +
+	"\vWhyResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12+\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x15.fairlane.v1.JobStateR\x05state\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x19\n" +
+	"\bclock_ms\x18\x04 \x01(\x03R\aclockMs\x12\x18\n" +
+	"\asummary\x18\x05 \x01(\tR\asummary\x12,\n" +
+	"\x05lines\x18\x06 \x03(\v2\x16.fairlane.v1.LinePlaceR\x05lines\x129\n" +
+	"\vconstraints\x18\a \x03(\v2\x17.fairlane.v1.ConstraintR\vconstraints\x12)\n" +
+	"\x05start\x18\b \x03(\v2\x13.fairlane.v1.ChangeR\x05start\x12(\n" +
+	"\x04lane\x18\t \x01(\v2\x14.fairlane.v1.LaneRefR\x04lane\x12'\n" +
+	"\x05steps\x18\n" +
+	" \x03(\v2\x11.fairlane.v1.StepR\x05steps\x12#\n" +
+	"\rsteps_dropped\x18\v \x01(\rR\fstepsDropped\"c\n" +
+	"\aLaneRef\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x18\n" +
+	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
+	"\x04lane\x18\x03 \x01(\rR\x04lane\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xfa\x01\n" +
+	"\tLinePlace\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\tR\x04line\x12\x12\n" +
+	"\x04mode\x18\x02 \x01(\tR\x04mode\x12#\n" +
+	"\ruser_position\x18\x03 \x01(\x04R\fuserPosition\x12!\n" +
+	"\fuser_waiting\x18\x04 \x01(\x04R\vuserWaiting\x12\x14\n" +
+	"\x05ahead\x18\x05 \x01(\x04R\x05ahead\x12\x18\n" +
+	"\awaiting\x18\x06 \x01(\x04R\awaiting\x12,\n" +
+	"\x05users\x18\a \x03(\v2\x16.fairlane.v1.UserAheadR\x05users\x12\x1f\n" +
+	"\vusers_ahead\x18\b \x01(\x04R\n" +
+	"usersAhead\"3\n" +
+	"\tUserAhead\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x12\n" +
+	"\x04jobs\x18\x02 \x01(\x04R\x04jobs\"\xea\x01\n" +
+	"\n" +
+	"Constraint\x12/\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1b.fairlane.v1.ConstraintKindR\x04kind\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12(\n" +
+	"\x04lane\x18\x04 \x01(\v2\x14.fairlane.v1.LaneRefR\x04lane\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\x03R\x05value\x12\x12\n" +
+	"\x04most\x18\x06 \x01(\x03R\x04most\x12\x19\n" +
+	"\buntil_ms\x18\a \x01(\x03R\auntilMs\x12\x12\n" +
+	"\x04text\x18\b \x01(\tR\x04text\"\xa4\x01\n" +
+	"\x06Change\x12+\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x17.fairlane.v1.ChangeKindR\x04kind\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\x03R\x05value\x12\x19\n" +
+	"\buntil_ms\x18\x05 \x01(\x03R\auntilMs\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\"\xd0\x01\n" +
+	"\x04Step\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x13\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\x12\x16\n" +
+	"\x06worker\x18\x04 \x01(\tR\x06worker\x12\x12\n" +
+	"\x04lane\x18\x05 \x01(\rR\x04lane\x12\x14\n" +
+	"\x05fence\x18\x06 \x01(\x04R\x05fence\x12\x18\n" +
+	"\aattempt\x18\a \x01(\x05R\aattempt\x12\x19\n" +
+	"\buntil_ms\x18\b \x01(\x03R\auntilMs\x12\x12\n" +
+	"\x04text\x18\t \x01(\tR\x04text\"7\n" +
+	"\x0fWatchJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\"g\n" +
+	"\x10WatchJobResponse\x12\"\n" +
+	"\x03job\x18\x01 \x01(\v2\x10.fairlane.v1.JobR\x03job\x12\x19\n" +
+	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12\x14\n" +
+	"\x05reset\x18\x03 \x01(\bR\x05reset\"o\n" +
+	"\x13StreamOutputRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06follow\x18\x04 \x01(\bR\x06follow\"\xea\x01\n" +
+	"\x14StreamOutputResponse\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\x05R\aattempt\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12\x18\n" +
+	"\askipped\x18\x04 \x01(\x04R\askipped\x121\n" +
+	"\bprogress\x18\x05 \x01(\v2\x15.fairlane.v1.ProgressR\bprogress\x12+\n" +
+	"\x05state\x18\x06 \x01(\x0e2\x15.fairlane.v1.JobStateR\x05state\x12\x12\n" +
+	"\x04last\x18\a \x01(\bR\x04last*\xcd\x01\n" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13JOB_STATE_SCHEDULED\x10\x01\x12\x15\n" +
@@ -2015,7 +3743,33 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\tOnTimeout\x12\x1a\n" +
 	"\x16ON_TIMEOUT_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ON_TIMEOUT_RETRY\x10\x01\x12\x13\n" +
-	"\x0fON_TIMEOUT_FAIL\x10\x022\xb7\x04\n" +
+	"\x0fON_TIMEOUT_FAIL\x10\x02*\x9c\x03\n" +
+	"\x0eConstraintKind\x12\x1f\n" +
+	"\x1bCONSTRAINT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19CONSTRAINT_KIND_SCHEDULED\x10\x01\x12 \n" +
+	"\x1cCONSTRAINT_KIND_QUEUE_PAUSED\x10\x02\x12\x1f\n" +
+	"\x1bCONSTRAINT_KIND_QUEUE_LIMIT\x10\x03\x12$\n" +
+	" CONSTRAINT_KIND_USER_QUEUE_LIMIT\x10\x04\x12\x1e\n" +
+	"\x1aCONSTRAINT_KIND_USER_LIMIT\x10\x05\x12\x1b\n" +
+	"\x17CONSTRAINT_KIND_NO_LANE\x10\x06\x12\x1d\n" +
+	"\x19CONSTRAINT_KIND_LANE_FULL\x10\a\x12\x1f\n" +
+	"\x1bCONSTRAINT_KIND_LANE_MEMORY\x10\b\x12#\n" +
+	"\x1fCONSTRAINT_KIND_WORKER_EXCLUDED\x10\t\x12#\n" +
+	"\x1fCONSTRAINT_KIND_WORKER_DRAINING\x10\n" +
+	"\x12\x1a\n" +
+	"\x16CONSTRAINT_KIND_BEHIND\x10\v*\xba\x02\n" +
+	"\n" +
+	"ChangeKind\x12\x1b\n" +
+	"\x17CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10CHANGE_KIND_WAIT\x10\x01\x12\x1c\n" +
+	"\x18CHANGE_KIND_RESUME_QUEUE\x10\x02\x12!\n" +
+	"\x1dCHANGE_KIND_RAISE_QUEUE_LIMIT\x10\x03\x12&\n" +
+	"\"CHANGE_KIND_RAISE_USER_QUEUE_LIMIT\x10\x04\x12 \n" +
+	"\x1cCHANGE_KIND_RAISE_USER_LIMIT\x10\x05\x12\x18\n" +
+	"\x14CHANGE_KIND_ADD_LANE\x10\x06\x12\x19\n" +
+	"\x15CHANGE_KIND_FREE_SLOT\x10\a\x12\x1b\n" +
+	"\x17CHANGE_KIND_FREE_MEMORY\x10\b\x12\x1c\n" +
+	"\x18CHANGE_KIND_CLAIMS_AHEAD\x10\t2\xb3\a\n" +
 	"\n" +
 	"JobService\x12P\n" +
 	"\vOpenSession\x12\x1f.fairlane.v1.OpenSessionRequest\x1a .fairlane.v1.OpenSessionResponse\x12D\n" +
@@ -2025,7 +3779,13 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x04Wait\x12\x18.fairlane.v1.WaitRequest\x1a\x19.fairlane.v1.WaitResponse\x12@\n" +
 	"\x04List\x12\x18.fairlane.v1.ListRequest\x1a\x19.fairlane.v1.ListResponse\"\x03\x90\x02\x01\x12A\n" +
 	"\x06Cancel\x12\x1a.fairlane.v1.CancelRequest\x1a\x1b.fairlane.v1.CancelResponse\x12>\n" +
-	"\x05Retry\x12\x19.fairlane.v1.RetryRequest\x1a\x1a.fairlane.v1.RetryResponseBIZGgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1;fairlanev1b\x06proto3"
+	"\x05Retry\x12\x19.fairlane.v1.RetryRequest\x1a\x1a.fairlane.v1.RetryResponse\x12M\n" +
+	"\n" +
+	"CancelMany\x12\x1e.fairlane.v1.CancelManyRequest\x1a\x1f.fairlane.v1.CancelManyResponse\x12J\n" +
+	"\tRetryMany\x12\x1d.fairlane.v1.RetryManyRequest\x1a\x1e.fairlane.v1.RetryManyResponse\x12=\n" +
+	"\x03Why\x12\x17.fairlane.v1.WhyRequest\x1a\x18.fairlane.v1.WhyResponse\"\x03\x90\x02\x01\x12I\n" +
+	"\bWatchJob\x12\x1c.fairlane.v1.WatchJobRequest\x1a\x1d.fairlane.v1.WatchJobResponse0\x01\x12U\n" +
+	"\fStreamOutput\x12 .fairlane.v1.StreamOutputRequest\x1a!.fairlane.v1.StreamOutputResponse0\x01BIZGgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1;fairlanev1b\x06proto3"
 
 var (
 	file_fairlane_v1_job_proto_rawDescOnce sync.Once
@@ -2039,83 +3799,135 @@ func file_fairlane_v1_job_proto_rawDescGZIP() []byte {
 	return file_fairlane_v1_job_proto_rawDescData
 }
 
-var file_fairlane_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fairlane_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_fairlane_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_fairlane_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_fairlane_v1_job_proto_goTypes = []any{
-	(JobState)(0),               // 0: fairlane.v1.JobState
-	(OnTimeout)(0),              // 1: fairlane.v1.OnTimeout
-	(*Repeat)(nil),              // 2: fairlane.v1.Repeat
-	(*NewJob)(nil),              // 3: fairlane.v1.NewJob
-	(*JobLimits)(nil),           // 4: fairlane.v1.JobLimits
-	(*Job)(nil),                 // 5: fairlane.v1.Job
-	(*OpenSessionRequest)(nil),  // 6: fairlane.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil), // 7: fairlane.v1.OpenSessionResponse
-	(*EnqueueRequest)(nil),      // 8: fairlane.v1.EnqueueRequest
-	(*EnqueueResponse)(nil),     // 9: fairlane.v1.EnqueueResponse
-	(*EnqueueManyRequest)(nil),  // 10: fairlane.v1.EnqueueManyRequest
-	(*EnqueueManyResponse)(nil), // 11: fairlane.v1.EnqueueManyResponse
-	(*EnqueueOutcome)(nil),      // 12: fairlane.v1.EnqueueOutcome
-	(*ErrorBody)(nil),           // 13: fairlane.v1.ErrorBody
-	(*Position)(nil),            // 14: fairlane.v1.Position
-	(*GetRequest)(nil),          // 15: fairlane.v1.GetRequest
-	(*GetResponse)(nil),         // 16: fairlane.v1.GetResponse
-	(*WaitRequest)(nil),         // 17: fairlane.v1.WaitRequest
-	(*WaitResponse)(nil),        // 18: fairlane.v1.WaitResponse
-	(*ListRequest)(nil),         // 19: fairlane.v1.ListRequest
-	(*ListResponse)(nil),        // 20: fairlane.v1.ListResponse
-	(*CancelRequest)(nil),       // 21: fairlane.v1.CancelRequest
-	(*CancelResponse)(nil),      // 22: fairlane.v1.CancelResponse
-	(*RetryRequest)(nil),        // 23: fairlane.v1.RetryRequest
-	(*RetryResponse)(nil),       // 24: fairlane.v1.RetryResponse
-	nil,                         // 25: fairlane.v1.NewJob.LabelsEntry
-	nil,                         // 26: fairlane.v1.Job.LabelsEntry
-	nil,                         // 27: fairlane.v1.ErrorBody.MetadataEntry
+	(JobState)(0),                // 0: fairlane.v1.JobState
+	(OnTimeout)(0),               // 1: fairlane.v1.OnTimeout
+	(ConstraintKind)(0),          // 2: fairlane.v1.ConstraintKind
+	(ChangeKind)(0),              // 3: fairlane.v1.ChangeKind
+	(*Repeat)(nil),               // 4: fairlane.v1.Repeat
+	(*NewJob)(nil),               // 5: fairlane.v1.NewJob
+	(*JobLimits)(nil),            // 6: fairlane.v1.JobLimits
+	(*Job)(nil),                  // 7: fairlane.v1.Job
+	(*Progress)(nil),             // 8: fairlane.v1.Progress
+	(*OpenSessionRequest)(nil),   // 9: fairlane.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),  // 10: fairlane.v1.OpenSessionResponse
+	(*EnqueueRequest)(nil),       // 11: fairlane.v1.EnqueueRequest
+	(*EnqueueResponse)(nil),      // 12: fairlane.v1.EnqueueResponse
+	(*EnqueueManyRequest)(nil),   // 13: fairlane.v1.EnqueueManyRequest
+	(*EnqueueManyResponse)(nil),  // 14: fairlane.v1.EnqueueManyResponse
+	(*EnqueueOutcome)(nil),       // 15: fairlane.v1.EnqueueOutcome
+	(*ErrorBody)(nil),            // 16: fairlane.v1.ErrorBody
+	(*Position)(nil),             // 17: fairlane.v1.Position
+	(*GetRequest)(nil),           // 18: fairlane.v1.GetRequest
+	(*GetResponse)(nil),          // 19: fairlane.v1.GetResponse
+	(*WaitRequest)(nil),          // 20: fairlane.v1.WaitRequest
+	(*WaitResponse)(nil),         // 21: fairlane.v1.WaitResponse
+	(*JobFilter)(nil),            // 22: fairlane.v1.JobFilter
+	(*ListRequest)(nil),          // 23: fairlane.v1.ListRequest
+	(*ListResponse)(nil),         // 24: fairlane.v1.ListResponse
+	(*CancelRequest)(nil),        // 25: fairlane.v1.CancelRequest
+	(*CancelResponse)(nil),       // 26: fairlane.v1.CancelResponse
+	(*RetryRequest)(nil),         // 27: fairlane.v1.RetryRequest
+	(*RetryResponse)(nil),        // 28: fairlane.v1.RetryResponse
+	(*CancelManyRequest)(nil),    // 29: fairlane.v1.CancelManyRequest
+	(*CancelManyResponse)(nil),   // 30: fairlane.v1.CancelManyResponse
+	(*RetryManyRequest)(nil),     // 31: fairlane.v1.RetryManyRequest
+	(*RetryManyResponse)(nil),    // 32: fairlane.v1.RetryManyResponse
+	(*WhyRequest)(nil),           // 33: fairlane.v1.WhyRequest
+	(*WhyResponse)(nil),          // 34: fairlane.v1.WhyResponse
+	(*LaneRef)(nil),              // 35: fairlane.v1.LaneRef
+	(*LinePlace)(nil),            // 36: fairlane.v1.LinePlace
+	(*UserAhead)(nil),            // 37: fairlane.v1.UserAhead
+	(*Constraint)(nil),           // 38: fairlane.v1.Constraint
+	(*Change)(nil),               // 39: fairlane.v1.Change
+	(*Step)(nil),                 // 40: fairlane.v1.Step
+	(*WatchJobRequest)(nil),      // 41: fairlane.v1.WatchJobRequest
+	(*WatchJobResponse)(nil),     // 42: fairlane.v1.WatchJobResponse
+	(*StreamOutputRequest)(nil),  // 43: fairlane.v1.StreamOutputRequest
+	(*StreamOutputResponse)(nil), // 44: fairlane.v1.StreamOutputResponse
+	nil,                          // 45: fairlane.v1.NewJob.LabelsEntry
+	nil,                          // 46: fairlane.v1.Job.LabelsEntry
+	nil,                          // 47: fairlane.v1.ErrorBody.MetadataEntry
+	nil,                          // 48: fairlane.v1.JobFilter.LabelsEntry
 }
 var file_fairlane_v1_job_proto_depIdxs = []int32{
-	4,  // 0: fairlane.v1.NewJob.limits:type_name -> fairlane.v1.JobLimits
-	25, // 1: fairlane.v1.NewJob.labels:type_name -> fairlane.v1.NewJob.LabelsEntry
+	6,  // 0: fairlane.v1.NewJob.limits:type_name -> fairlane.v1.JobLimits
+	45, // 1: fairlane.v1.NewJob.labels:type_name -> fairlane.v1.NewJob.LabelsEntry
 	1,  // 2: fairlane.v1.JobLimits.on_timeout:type_name -> fairlane.v1.OnTimeout
 	0,  // 3: fairlane.v1.Job.state:type_name -> fairlane.v1.JobState
-	26, // 4: fairlane.v1.Job.labels:type_name -> fairlane.v1.Job.LabelsEntry
-	3,  // 5: fairlane.v1.EnqueueRequest.job:type_name -> fairlane.v1.NewJob
-	2,  // 6: fairlane.v1.EnqueueRequest.repeat:type_name -> fairlane.v1.Repeat
-	14, // 7: fairlane.v1.EnqueueResponse.position:type_name -> fairlane.v1.Position
-	3,  // 8: fairlane.v1.EnqueueManyRequest.jobs:type_name -> fairlane.v1.NewJob
-	2,  // 9: fairlane.v1.EnqueueManyRequest.repeat:type_name -> fairlane.v1.Repeat
-	12, // 10: fairlane.v1.EnqueueManyResponse.results:type_name -> fairlane.v1.EnqueueOutcome
-	14, // 11: fairlane.v1.EnqueueManyResponse.position:type_name -> fairlane.v1.Position
-	13, // 12: fairlane.v1.EnqueueOutcome.error:type_name -> fairlane.v1.ErrorBody
-	27, // 13: fairlane.v1.ErrorBody.metadata:type_name -> fairlane.v1.ErrorBody.MetadataEntry
-	5,  // 14: fairlane.v1.GetResponse.job:type_name -> fairlane.v1.Job
-	5,  // 15: fairlane.v1.WaitResponse.job:type_name -> fairlane.v1.Job
-	0,  // 16: fairlane.v1.ListRequest.states:type_name -> fairlane.v1.JobState
-	5,  // 17: fairlane.v1.ListResponse.jobs:type_name -> fairlane.v1.Job
-	2,  // 18: fairlane.v1.CancelRequest.repeat:type_name -> fairlane.v1.Repeat
-	0,  // 19: fairlane.v1.CancelResponse.state:type_name -> fairlane.v1.JobState
-	14, // 20: fairlane.v1.CancelResponse.position:type_name -> fairlane.v1.Position
-	2,  // 21: fairlane.v1.RetryRequest.repeat:type_name -> fairlane.v1.Repeat
-	14, // 22: fairlane.v1.RetryResponse.position:type_name -> fairlane.v1.Position
-	6,  // 23: fairlane.v1.JobService.OpenSession:input_type -> fairlane.v1.OpenSessionRequest
-	8,  // 24: fairlane.v1.JobService.Enqueue:input_type -> fairlane.v1.EnqueueRequest
-	10, // 25: fairlane.v1.JobService.EnqueueMany:input_type -> fairlane.v1.EnqueueManyRequest
-	15, // 26: fairlane.v1.JobService.Get:input_type -> fairlane.v1.GetRequest
-	17, // 27: fairlane.v1.JobService.Wait:input_type -> fairlane.v1.WaitRequest
-	19, // 28: fairlane.v1.JobService.List:input_type -> fairlane.v1.ListRequest
-	21, // 29: fairlane.v1.JobService.Cancel:input_type -> fairlane.v1.CancelRequest
-	23, // 30: fairlane.v1.JobService.Retry:input_type -> fairlane.v1.RetryRequest
-	7,  // 31: fairlane.v1.JobService.OpenSession:output_type -> fairlane.v1.OpenSessionResponse
-	9,  // 32: fairlane.v1.JobService.Enqueue:output_type -> fairlane.v1.EnqueueResponse
-	11, // 33: fairlane.v1.JobService.EnqueueMany:output_type -> fairlane.v1.EnqueueManyResponse
-	16, // 34: fairlane.v1.JobService.Get:output_type -> fairlane.v1.GetResponse
-	18, // 35: fairlane.v1.JobService.Wait:output_type -> fairlane.v1.WaitResponse
-	20, // 36: fairlane.v1.JobService.List:output_type -> fairlane.v1.ListResponse
-	22, // 37: fairlane.v1.JobService.Cancel:output_type -> fairlane.v1.CancelResponse
-	24, // 38: fairlane.v1.JobService.Retry:output_type -> fairlane.v1.RetryResponse
-	31, // [31:39] is the sub-list for method output_type
-	23, // [23:31] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	46, // 4: fairlane.v1.Job.labels:type_name -> fairlane.v1.Job.LabelsEntry
+	8,  // 5: fairlane.v1.Job.progress:type_name -> fairlane.v1.Progress
+	5,  // 6: fairlane.v1.EnqueueRequest.job:type_name -> fairlane.v1.NewJob
+	4,  // 7: fairlane.v1.EnqueueRequest.repeat:type_name -> fairlane.v1.Repeat
+	17, // 8: fairlane.v1.EnqueueResponse.position:type_name -> fairlane.v1.Position
+	5,  // 9: fairlane.v1.EnqueueManyRequest.jobs:type_name -> fairlane.v1.NewJob
+	4,  // 10: fairlane.v1.EnqueueManyRequest.repeat:type_name -> fairlane.v1.Repeat
+	15, // 11: fairlane.v1.EnqueueManyResponse.results:type_name -> fairlane.v1.EnqueueOutcome
+	17, // 12: fairlane.v1.EnqueueManyResponse.position:type_name -> fairlane.v1.Position
+	16, // 13: fairlane.v1.EnqueueOutcome.error:type_name -> fairlane.v1.ErrorBody
+	47, // 14: fairlane.v1.ErrorBody.metadata:type_name -> fairlane.v1.ErrorBody.MetadataEntry
+	7,  // 15: fairlane.v1.GetResponse.job:type_name -> fairlane.v1.Job
+	7,  // 16: fairlane.v1.WaitResponse.job:type_name -> fairlane.v1.Job
+	0,  // 17: fairlane.v1.JobFilter.states:type_name -> fairlane.v1.JobState
+	48, // 18: fairlane.v1.JobFilter.labels:type_name -> fairlane.v1.JobFilter.LabelsEntry
+	22, // 19: fairlane.v1.ListRequest.filter:type_name -> fairlane.v1.JobFilter
+	7,  // 20: fairlane.v1.ListResponse.jobs:type_name -> fairlane.v1.Job
+	4,  // 21: fairlane.v1.CancelRequest.repeat:type_name -> fairlane.v1.Repeat
+	0,  // 22: fairlane.v1.CancelResponse.state:type_name -> fairlane.v1.JobState
+	17, // 23: fairlane.v1.CancelResponse.position:type_name -> fairlane.v1.Position
+	4,  // 24: fairlane.v1.RetryRequest.repeat:type_name -> fairlane.v1.Repeat
+	17, // 25: fairlane.v1.RetryResponse.position:type_name -> fairlane.v1.Position
+	22, // 26: fairlane.v1.CancelManyRequest.filter:type_name -> fairlane.v1.JobFilter
+	17, // 27: fairlane.v1.CancelManyResponse.position:type_name -> fairlane.v1.Position
+	22, // 28: fairlane.v1.RetryManyRequest.filter:type_name -> fairlane.v1.JobFilter
+	17, // 29: fairlane.v1.RetryManyResponse.position:type_name -> fairlane.v1.Position
+	16, // 30: fairlane.v1.RetryManyResponse.refused:type_name -> fairlane.v1.ErrorBody
+	0,  // 31: fairlane.v1.WhyResponse.state:type_name -> fairlane.v1.JobState
+	36, // 32: fairlane.v1.WhyResponse.lines:type_name -> fairlane.v1.LinePlace
+	38, // 33: fairlane.v1.WhyResponse.constraints:type_name -> fairlane.v1.Constraint
+	39, // 34: fairlane.v1.WhyResponse.start:type_name -> fairlane.v1.Change
+	35, // 35: fairlane.v1.WhyResponse.lane:type_name -> fairlane.v1.LaneRef
+	40, // 36: fairlane.v1.WhyResponse.steps:type_name -> fairlane.v1.Step
+	37, // 37: fairlane.v1.LinePlace.users:type_name -> fairlane.v1.UserAhead
+	2,  // 38: fairlane.v1.Constraint.kind:type_name -> fairlane.v1.ConstraintKind
+	35, // 39: fairlane.v1.Constraint.lane:type_name -> fairlane.v1.LaneRef
+	3,  // 40: fairlane.v1.Change.kind:type_name -> fairlane.v1.ChangeKind
+	7,  // 41: fairlane.v1.WatchJobResponse.job:type_name -> fairlane.v1.Job
+	8,  // 42: fairlane.v1.StreamOutputResponse.progress:type_name -> fairlane.v1.Progress
+	0,  // 43: fairlane.v1.StreamOutputResponse.state:type_name -> fairlane.v1.JobState
+	9,  // 44: fairlane.v1.JobService.OpenSession:input_type -> fairlane.v1.OpenSessionRequest
+	11, // 45: fairlane.v1.JobService.Enqueue:input_type -> fairlane.v1.EnqueueRequest
+	13, // 46: fairlane.v1.JobService.EnqueueMany:input_type -> fairlane.v1.EnqueueManyRequest
+	18, // 47: fairlane.v1.JobService.Get:input_type -> fairlane.v1.GetRequest
+	20, // 48: fairlane.v1.JobService.Wait:input_type -> fairlane.v1.WaitRequest
+	23, // 49: fairlane.v1.JobService.List:input_type -> fairlane.v1.ListRequest
+	25, // 50: fairlane.v1.JobService.Cancel:input_type -> fairlane.v1.CancelRequest
+	27, // 51: fairlane.v1.JobService.Retry:input_type -> fairlane.v1.RetryRequest
+	29, // 52: fairlane.v1.JobService.CancelMany:input_type -> fairlane.v1.CancelManyRequest
+	31, // 53: fairlane.v1.JobService.RetryMany:input_type -> fairlane.v1.RetryManyRequest
+	33, // 54: fairlane.v1.JobService.Why:input_type -> fairlane.v1.WhyRequest
+	41, // 55: fairlane.v1.JobService.WatchJob:input_type -> fairlane.v1.WatchJobRequest
+	43, // 56: fairlane.v1.JobService.StreamOutput:input_type -> fairlane.v1.StreamOutputRequest
+	10, // 57: fairlane.v1.JobService.OpenSession:output_type -> fairlane.v1.OpenSessionResponse
+	12, // 58: fairlane.v1.JobService.Enqueue:output_type -> fairlane.v1.EnqueueResponse
+	14, // 59: fairlane.v1.JobService.EnqueueMany:output_type -> fairlane.v1.EnqueueManyResponse
+	19, // 60: fairlane.v1.JobService.Get:output_type -> fairlane.v1.GetResponse
+	21, // 61: fairlane.v1.JobService.Wait:output_type -> fairlane.v1.WaitResponse
+	24, // 62: fairlane.v1.JobService.List:output_type -> fairlane.v1.ListResponse
+	26, // 63: fairlane.v1.JobService.Cancel:output_type -> fairlane.v1.CancelResponse
+	28, // 64: fairlane.v1.JobService.Retry:output_type -> fairlane.v1.RetryResponse
+	30, // 65: fairlane.v1.JobService.CancelMany:output_type -> fairlane.v1.CancelManyResponse
+	32, // 66: fairlane.v1.JobService.RetryMany:output_type -> fairlane.v1.RetryManyResponse
+	34, // 67: fairlane.v1.JobService.Why:output_type -> fairlane.v1.WhyResponse
+	42, // 68: fairlane.v1.JobService.WatchJob:output_type -> fairlane.v1.WatchJobResponse
+	44, // 69: fairlane.v1.JobService.StreamOutput:output_type -> fairlane.v1.StreamOutputResponse
+	57, // [57:70] is the sub-list for method output_type
+	44, // [44:57] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_v1_job_proto_init() }
@@ -2137,8 +3949,8 @@ func file_fairlane_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_v1_job_proto_rawDesc), len(file_fairlane_v1_job_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   26,
+			NumEnums:      4,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

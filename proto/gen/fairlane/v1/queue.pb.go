@@ -160,11 +160,17 @@ func (x *QueueSettings) GetRetentionJobs() int64 {
 }
 
 type Queue struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Settings      *QueueSettings         `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
-	Paused        bool                   `protobuf:"varint,3,opt,name=paused,proto3" json:"paused,omitempty"`
-	Counts        *QueueCounts           `protobuf:"bytes,4,opt,name=counts,proto3" json:"counts,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Settings *QueueSettings         `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	Paused   bool                   `protobuf:"varint,3,opt,name=paused,proto3" json:"paused,omitempty"`
+	Counts   *QueueCounts           `protobuf:"bytes,4,opt,name=counts,proto3" json:"counts,omitempty"`
+	// users with waiting or running jobs.
+	Users int64 `protobuf:"varint,5,opt,name=users,proto3" json:"users,omitempty"`
+	// live_claims: running jobs, and cancelled ones whose worker has not let go.
+	LiveClaims int64 `protobuf:"varint,6,opt,name=live_claims,json=liveClaims,proto3" json:"live_claims,omitempty"`
+	// oldest_wait_ms: how long the job has waited that is in the lines for longest; -1: none waits.
+	OldestWaitMs  int64 `protobuf:"varint,7,opt,name=oldest_wait_ms,json=oldestWaitMs,proto3" json:"oldest_wait_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -225,6 +231,27 @@ func (x *Queue) GetCounts() *QueueCounts {
 		return x.Counts
 	}
 	return nil
+}
+
+func (x *Queue) GetUsers() int64 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+func (x *Queue) GetLiveClaims() int64 {
+	if x != nil {
+		return x.LiveClaims
+	}
+	return 0
+}
+
+func (x *Queue) GetOldestWaitMs() int64 {
+	if x != nil {
+		return x.OldestWaitMs
+	}
+	return 0
 }
 
 type QueueCounts struct {
@@ -880,6 +907,552 @@ func (x *DeleteQueueResponse) GetPosition() *Position {
 	return nil
 }
 
+type ListQueueUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// after_user: only users whose name is greater; the next page starts here.
+	AfterUser string `protobuf:"bytes,2,opt,name=after_user,json=afterUser,proto3" json:"after_user,omitempty"`
+	// limit; default 100, at most 1000.
+	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQueueUsersRequest) Reset() {
+	*x = ListQueueUsersRequest{}
+	mi := &file_fairlane_v1_queue_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQueueUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQueueUsersRequest) ProtoMessage() {}
+
+func (x *ListQueueUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_queue_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQueueUsersRequest.ProtoReflect.Descriptor instead.
+func (*ListQueueUsersRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_queue_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListQueueUsersRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListQueueUsersRequest) GetAfterUser() string {
+	if x != nil {
+		return x.AfterUser
+	}
+	return ""
+}
+
+func (x *ListQueueUsersRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListQueueUsersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Users         []*QueueUser           `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	NextAfterUser string                 `protobuf:"bytes,2,opt,name=next_after_user,json=nextAfterUser,proto3" json:"next_after_user,omitempty"`
+	Index         uint64                 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQueueUsersResponse) Reset() {
+	*x = ListQueueUsersResponse{}
+	mi := &file_fairlane_v1_queue_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQueueUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQueueUsersResponse) ProtoMessage() {}
+
+func (x *ListQueueUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_queue_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQueueUsersResponse.ProtoReflect.Descriptor instead.
+func (*ListQueueUsersResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_queue_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListQueueUsersResponse) GetUsers() []*QueueUser {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *ListQueueUsersResponse) GetNextAfterUser() string {
+	if x != nil {
+		return x.NextAfterUser
+	}
+	return ""
+}
+
+func (x *ListQueueUsersResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type QueueUser struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	User    string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Pending int64                  `protobuf:"varint,2,opt,name=pending,proto3" json:"pending,omitempty"`
+	Running int64                  `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
+	// oldest_wait_ms; -1: none waits.
+	OldestWaitMs int64 `protobuf:"varint,4,opt,name=oldest_wait_ms,json=oldestWaitMs,proto3" json:"oldest_wait_ms,omitempty"`
+	// at_limit: the user gets nothing of this queue until one of its claims ends.
+	AtLimit bool `protobuf:"varint,5,opt,name=at_limit,json=atLimit,proto3" json:"at_limit,omitempty"`
+	// last_turn: fence of the user's last claim in this queue's line; 0: never.
+	LastTurn      uint64 `protobuf:"varint,6,opt,name=last_turn,json=lastTurn,proto3" json:"last_turn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueUser) Reset() {
+	*x = QueueUser{}
+	mi := &file_fairlane_v1_queue_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueUser) ProtoMessage() {}
+
+func (x *QueueUser) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_queue_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueUser.ProtoReflect.Descriptor instead.
+func (*QueueUser) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_queue_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *QueueUser) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *QueueUser) GetPending() int64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *QueueUser) GetRunning() int64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *QueueUser) GetOldestWaitMs() int64 {
+	if x != nil {
+		return x.OldestWaitMs
+	}
+	return 0
+}
+
+func (x *QueueUser) GetAtLimit() bool {
+	if x != nil {
+		return x.AtLimit
+	}
+	return false
+}
+
+func (x *QueueUser) GetLastTurn() uint64 {
+	if x != nil {
+		return x.LastTurn
+	}
+	return 0
+}
+
+type PreviewOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// queue: the order for a lane that takes this queue alone and any size. Or a lane of a worker.
+	Queue  string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Worker string `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	Lane   uint32 `protobuf:"varint,3,opt,name=lane,proto3" json:"lane,omitempty"`
+	// limit; default 20, at most 1000.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewOrderRequest) Reset() {
+	*x = PreviewOrderRequest{}
+	mi := &file_fairlane_v1_queue_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewOrderRequest) ProtoMessage() {}
+
+func (x *PreviewOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_queue_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewOrderRequest.ProtoReflect.Descriptor instead.
+func (*PreviewOrderRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_queue_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PreviewOrderRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *PreviewOrderRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *PreviewOrderRequest) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *PreviewOrderRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type PreviewOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Jobs          []*PreviewedJob        `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewOrderResponse) Reset() {
+	*x = PreviewOrderResponse{}
+	mi := &file_fairlane_v1_queue_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewOrderResponse) ProtoMessage() {}
+
+func (x *PreviewOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_queue_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewOrderResponse.ProtoReflect.Descriptor instead.
+func (*PreviewOrderResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_queue_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *PreviewOrderResponse) GetJobs() []*PreviewedJob {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+func (x *PreviewOrderResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type PreviewedJob struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Queue    string                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	User     string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Priority int32                  `protobuf:"varint,4,opt,name=priority,proto3" json:"priority,omitempty"`
+	Kind     string                 `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
+	// line in which it is found, and its position in the lane's chain.
+	Line          string `protobuf:"bytes,6,opt,name=line,proto3" json:"line,omitempty"`
+	Position      uint32 `protobuf:"varint,7,opt,name=position,proto3" json:"position,omitempty"`
+	WaitMs        int64  `protobuf:"varint,8,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewedJob) Reset() {
+	*x = PreviewedJob{}
+	mi := &file_fairlane_v1_queue_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewedJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewedJob) ProtoMessage() {}
+
+func (x *PreviewedJob) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_queue_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewedJob.ProtoReflect.Descriptor instead.
+func (*PreviewedJob) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_queue_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PreviewedJob) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *PreviewedJob) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *PreviewedJob) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *PreviewedJob) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *PreviewedJob) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PreviewedJob) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *PreviewedJob) GetPosition() uint32 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *PreviewedJob) GetWaitMs() int64 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+type WatchQueueRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// least_ms between two messages; 0: as often as the node allows.
+	LeastMs       int64 `protobuf:"varint,2,opt,name=least_ms,json=leastMs,proto3" json:"least_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchQueueRequest) Reset() {
+	*x = WatchQueueRequest{}
+	mi := &file_fairlane_v1_queue_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchQueueRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchQueueRequest) ProtoMessage() {}
+
+func (x *WatchQueueRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_queue_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchQueueRequest.ProtoReflect.Descriptor instead.
+func (*WatchQueueRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_queue_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WatchQueueRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WatchQueueRequest) GetLeastMs() int64 {
+	if x != nil {
+		return x.LeastMs
+	}
+	return 0
+}
+
+type WatchQueueResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Queue *Queue                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// has_work: a lane that takes this queue, without limits of its own, would find a job now.
+	HasWork       bool   `protobuf:"varint,2,opt,name=has_work,json=hasWork,proto3" json:"has_work,omitempty"`
+	EventId       string `protobuf:"bytes,3,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchQueueResponse) Reset() {
+	*x = WatchQueueResponse{}
+	mi := &file_fairlane_v1_queue_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchQueueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchQueueResponse) ProtoMessage() {}
+
+func (x *WatchQueueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_queue_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchQueueResponse.ProtoReflect.Descriptor instead.
+func (*WatchQueueResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_queue_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *WatchQueueResponse) GetQueue() *Queue {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+func (x *WatchQueueResponse) GetHasWork() bool {
+	if x != nil {
+		return x.HasWork
+	}
+	return false
+}
+
+func (x *WatchQueueResponse) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
 var File_fairlane_v1_queue_proto protoreflect.FileDescriptor
 
 const file_fairlane_v1_queue_proto_rawDesc = "" +
@@ -897,12 +1470,16 @@ const file_fairlane_v1_queue_proto_rawDesc = "" +
 	"\f_max_runningB\x17\n" +
 	"\x15_max_running_per_userB\x0f\n" +
 	"\r_retention_msB\x11\n" +
-	"\x0f_retention_jobs\"\x9d\x01\n" +
+	"\x0f_retention_jobs\"\xfa\x01\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1a.fairlane.v1.QueueSettingsR\bsettings\x12\x16\n" +
 	"\x06paused\x18\x03 \x01(\bR\x06paused\x120\n" +
-	"\x06counts\x18\x04 \x01(\v2\x18.fairlane.v1.QueueCountsR\x06counts\"\xd0\x01\n" +
+	"\x06counts\x18\x04 \x01(\v2\x18.fairlane.v1.QueueCountsR\x06counts\x12\x14\n" +
+	"\x05users\x18\x05 \x01(\x03R\x05users\x12\x1f\n" +
+	"\vlive_claims\x18\x06 \x01(\x03R\n" +
+	"liveClaims\x12$\n" +
+	"\x0eoldest_wait_ms\x18\a \x01(\x03R\foldestWaitMs\"\xd0\x01\n" +
 	"\vQueueCounts\x12\x1c\n" +
 	"\tscheduled\x18\x01 \x01(\x03R\tscheduled\x12\x18\n" +
 	"\apending\x18\x02 \x01(\x03R\apending\x12\x18\n" +
@@ -938,11 +1515,51 @@ const file_fairlane_v1_queue_proto_rawDesc = "" +
 	"\x12DeleteQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"H\n" +
 	"\x13DeleteQueueResponse\x121\n" +
-	"\bposition\x18\x01 \x01(\v2\x15.fairlane.v1.PositionR\bposition*X\n" +
+	"\bposition\x18\x01 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"`\n" +
+	"\x15ListQueueUsersRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"after_user\x18\x02 \x01(\tR\tafterUser\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\x84\x01\n" +
+	"\x16ListQueueUsersResponse\x12,\n" +
+	"\x05users\x18\x01 \x03(\v2\x16.fairlane.v1.QueueUserR\x05users\x12&\n" +
+	"\x0fnext_after_user\x18\x02 \x01(\tR\rnextAfterUser\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\"\xb1\x01\n" +
+	"\tQueueUser\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x18\n" +
+	"\apending\x18\x02 \x01(\x03R\apending\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\x03R\arunning\x12$\n" +
+	"\x0eoldest_wait_ms\x18\x04 \x01(\x03R\foldestWaitMs\x12\x19\n" +
+	"\bat_limit\x18\x05 \x01(\bR\aatLimit\x12\x1b\n" +
+	"\tlast_turn\x18\x06 \x01(\x04R\blastTurn\"m\n" +
+	"\x13PreviewOrderRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x16\n" +
+	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x12\n" +
+	"\x04lane\x18\x03 \x01(\rR\x04lane\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"[\n" +
+	"\x14PreviewOrderResponse\x12-\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x19.fairlane.v1.PreviewedJobR\x04jobs\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xc1\x01\n" +
+	"\fPreviewedJob\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x1a\n" +
+	"\bpriority\x18\x04 \x01(\x05R\bpriority\x12\x12\n" +
+	"\x04kind\x18\x05 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04line\x18\x06 \x01(\tR\x04line\x12\x1a\n" +
+	"\bposition\x18\a \x01(\rR\bposition\x12\x17\n" +
+	"\await_ms\x18\b \x01(\x03R\x06waitMs\"B\n" +
+	"\x11WatchQueueRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\bleast_ms\x18\x02 \x01(\x03R\aleastMs\"t\n" +
+	"\x12WatchQueueResponse\x12(\n" +
+	"\x05queue\x18\x01 \x01(\v2\x12.fairlane.v1.QueueR\x05queue\x12\x19\n" +
+	"\bhas_work\x18\x02 \x01(\bR\ahasWork\x12\x19\n" +
+	"\bevent_id\x18\x03 \x01(\tR\aeventId*X\n" +
 	"\tQueueMode\x12\x1a\n" +
 	"\x16QUEUE_MODE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16QUEUE_MODE_ROUND_ROBIN\x10\x01\x12\x13\n" +
-	"\x0fQUEUE_MODE_FIFO\x10\x022\xec\x03\n" +
+	"\x0fQUEUE_MODE_FIFO\x10\x022\xf7\x05\n" +
 	"\fQueueService\x12R\n" +
 	"\n" +
 	"ListQueues\x12\x1e.fairlane.v1.ListQueuesRequest\x1a\x1f.fairlane.v1.ListQueuesResponse\"\x03\x90\x02\x01\x12L\n" +
@@ -950,7 +1567,11 @@ const file_fairlane_v1_queue_proto_rawDesc = "" +
 	"\bSetQueue\x12\x1c.fairlane.v1.SetQueueRequest\x1a\x1d.fairlane.v1.SetQueueResponse\x12M\n" +
 	"\n" +
 	"PauseQueue\x12\x1e.fairlane.v1.PauseQueueRequest\x1a\x1f.fairlane.v1.PauseQueueResponse\x12P\n" +
-	"\vResumeQueue\x12\x1f.fairlane.v1.ResumeQueueRequest\x1a .fairlane.v1.ResumeQueueResponse\x12P\n" +
+	"\vResumeQueue\x12\x1f.fairlane.v1.ResumeQueueRequest\x1a .fairlane.v1.ResumeQueueResponse\x12^\n" +
+	"\x0eListQueueUsers\x12\".fairlane.v1.ListQueueUsersRequest\x1a#.fairlane.v1.ListQueueUsersResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\fPreviewOrder\x12 .fairlane.v1.PreviewOrderRequest\x1a!.fairlane.v1.PreviewOrderResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\n" +
+	"WatchQueue\x12\x1e.fairlane.v1.WatchQueueRequest\x1a\x1f.fairlane.v1.WatchQueueResponse0\x01\x12P\n" +
 	"\vDeleteQueue\x12\x1f.fairlane.v1.DeleteQueueRequest\x1a .fairlane.v1.DeleteQueueResponseBIZGgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1;fairlanev1b\x06proto3"
 
 var (
@@ -966,59 +1587,76 @@ func file_fairlane_v1_queue_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlane_v1_queue_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlane_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_fairlane_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_fairlane_v1_queue_proto_goTypes = []any{
-	(QueueMode)(0),              // 0: fairlane.v1.QueueMode
-	(*QueueSettings)(nil),       // 1: fairlane.v1.QueueSettings
-	(*Queue)(nil),               // 2: fairlane.v1.Queue
-	(*QueueCounts)(nil),         // 3: fairlane.v1.QueueCounts
-	(*ListQueuesRequest)(nil),   // 4: fairlane.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),  // 5: fairlane.v1.ListQueuesResponse
-	(*GetQueueRequest)(nil),     // 6: fairlane.v1.GetQueueRequest
-	(*GetQueueResponse)(nil),    // 7: fairlane.v1.GetQueueResponse
-	(*SetQueueRequest)(nil),     // 8: fairlane.v1.SetQueueRequest
-	(*SetQueueResponse)(nil),    // 9: fairlane.v1.SetQueueResponse
-	(*PauseQueueRequest)(nil),   // 10: fairlane.v1.PauseQueueRequest
-	(*PauseQueueResponse)(nil),  // 11: fairlane.v1.PauseQueueResponse
-	(*ResumeQueueRequest)(nil),  // 12: fairlane.v1.ResumeQueueRequest
-	(*ResumeQueueResponse)(nil), // 13: fairlane.v1.ResumeQueueResponse
-	(*DeleteQueueRequest)(nil),  // 14: fairlane.v1.DeleteQueueRequest
-	(*DeleteQueueResponse)(nil), // 15: fairlane.v1.DeleteQueueResponse
-	(*JobLimits)(nil),           // 16: fairlane.v1.JobLimits
-	(*Repeat)(nil),              // 17: fairlane.v1.Repeat
-	(*Position)(nil),            // 18: fairlane.v1.Position
+	(QueueMode)(0),                 // 0: fairlane.v1.QueueMode
+	(*QueueSettings)(nil),          // 1: fairlane.v1.QueueSettings
+	(*Queue)(nil),                  // 2: fairlane.v1.Queue
+	(*QueueCounts)(nil),            // 3: fairlane.v1.QueueCounts
+	(*ListQueuesRequest)(nil),      // 4: fairlane.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),     // 5: fairlane.v1.ListQueuesResponse
+	(*GetQueueRequest)(nil),        // 6: fairlane.v1.GetQueueRequest
+	(*GetQueueResponse)(nil),       // 7: fairlane.v1.GetQueueResponse
+	(*SetQueueRequest)(nil),        // 8: fairlane.v1.SetQueueRequest
+	(*SetQueueResponse)(nil),       // 9: fairlane.v1.SetQueueResponse
+	(*PauseQueueRequest)(nil),      // 10: fairlane.v1.PauseQueueRequest
+	(*PauseQueueResponse)(nil),     // 11: fairlane.v1.PauseQueueResponse
+	(*ResumeQueueRequest)(nil),     // 12: fairlane.v1.ResumeQueueRequest
+	(*ResumeQueueResponse)(nil),    // 13: fairlane.v1.ResumeQueueResponse
+	(*DeleteQueueRequest)(nil),     // 14: fairlane.v1.DeleteQueueRequest
+	(*DeleteQueueResponse)(nil),    // 15: fairlane.v1.DeleteQueueResponse
+	(*ListQueueUsersRequest)(nil),  // 16: fairlane.v1.ListQueueUsersRequest
+	(*ListQueueUsersResponse)(nil), // 17: fairlane.v1.ListQueueUsersResponse
+	(*QueueUser)(nil),              // 18: fairlane.v1.QueueUser
+	(*PreviewOrderRequest)(nil),    // 19: fairlane.v1.PreviewOrderRequest
+	(*PreviewOrderResponse)(nil),   // 20: fairlane.v1.PreviewOrderResponse
+	(*PreviewedJob)(nil),           // 21: fairlane.v1.PreviewedJob
+	(*WatchQueueRequest)(nil),      // 22: fairlane.v1.WatchQueueRequest
+	(*WatchQueueResponse)(nil),     // 23: fairlane.v1.WatchQueueResponse
+	(*JobLimits)(nil),              // 24: fairlane.v1.JobLimits
+	(*Repeat)(nil),                 // 25: fairlane.v1.Repeat
+	(*Position)(nil),               // 26: fairlane.v1.Position
 }
 var file_fairlane_v1_queue_proto_depIdxs = []int32{
 	0,  // 0: fairlane.v1.QueueSettings.mode:type_name -> fairlane.v1.QueueMode
-	16, // 1: fairlane.v1.QueueSettings.limits:type_name -> fairlane.v1.JobLimits
+	24, // 1: fairlane.v1.QueueSettings.limits:type_name -> fairlane.v1.JobLimits
 	1,  // 2: fairlane.v1.Queue.settings:type_name -> fairlane.v1.QueueSettings
 	3,  // 3: fairlane.v1.Queue.counts:type_name -> fairlane.v1.QueueCounts
 	2,  // 4: fairlane.v1.ListQueuesResponse.queues:type_name -> fairlane.v1.Queue
 	2,  // 5: fairlane.v1.GetQueueResponse.queue:type_name -> fairlane.v1.Queue
 	1,  // 6: fairlane.v1.SetQueueRequest.settings:type_name -> fairlane.v1.QueueSettings
-	17, // 7: fairlane.v1.SetQueueRequest.repeat:type_name -> fairlane.v1.Repeat
+	25, // 7: fairlane.v1.SetQueueRequest.repeat:type_name -> fairlane.v1.Repeat
 	2,  // 8: fairlane.v1.SetQueueResponse.queue:type_name -> fairlane.v1.Queue
-	18, // 9: fairlane.v1.SetQueueResponse.position:type_name -> fairlane.v1.Position
-	18, // 10: fairlane.v1.PauseQueueResponse.position:type_name -> fairlane.v1.Position
-	18, // 11: fairlane.v1.ResumeQueueResponse.position:type_name -> fairlane.v1.Position
-	18, // 12: fairlane.v1.DeleteQueueResponse.position:type_name -> fairlane.v1.Position
-	4,  // 13: fairlane.v1.QueueService.ListQueues:input_type -> fairlane.v1.ListQueuesRequest
-	6,  // 14: fairlane.v1.QueueService.GetQueue:input_type -> fairlane.v1.GetQueueRequest
-	8,  // 15: fairlane.v1.QueueService.SetQueue:input_type -> fairlane.v1.SetQueueRequest
-	10, // 16: fairlane.v1.QueueService.PauseQueue:input_type -> fairlane.v1.PauseQueueRequest
-	12, // 17: fairlane.v1.QueueService.ResumeQueue:input_type -> fairlane.v1.ResumeQueueRequest
-	14, // 18: fairlane.v1.QueueService.DeleteQueue:input_type -> fairlane.v1.DeleteQueueRequest
-	5,  // 19: fairlane.v1.QueueService.ListQueues:output_type -> fairlane.v1.ListQueuesResponse
-	7,  // 20: fairlane.v1.QueueService.GetQueue:output_type -> fairlane.v1.GetQueueResponse
-	9,  // 21: fairlane.v1.QueueService.SetQueue:output_type -> fairlane.v1.SetQueueResponse
-	11, // 22: fairlane.v1.QueueService.PauseQueue:output_type -> fairlane.v1.PauseQueueResponse
-	13, // 23: fairlane.v1.QueueService.ResumeQueue:output_type -> fairlane.v1.ResumeQueueResponse
-	15, // 24: fairlane.v1.QueueService.DeleteQueue:output_type -> fairlane.v1.DeleteQueueResponse
-	19, // [19:25] is the sub-list for method output_type
-	13, // [13:19] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	26, // 9: fairlane.v1.SetQueueResponse.position:type_name -> fairlane.v1.Position
+	26, // 10: fairlane.v1.PauseQueueResponse.position:type_name -> fairlane.v1.Position
+	26, // 11: fairlane.v1.ResumeQueueResponse.position:type_name -> fairlane.v1.Position
+	26, // 12: fairlane.v1.DeleteQueueResponse.position:type_name -> fairlane.v1.Position
+	18, // 13: fairlane.v1.ListQueueUsersResponse.users:type_name -> fairlane.v1.QueueUser
+	21, // 14: fairlane.v1.PreviewOrderResponse.jobs:type_name -> fairlane.v1.PreviewedJob
+	2,  // 15: fairlane.v1.WatchQueueResponse.queue:type_name -> fairlane.v1.Queue
+	4,  // 16: fairlane.v1.QueueService.ListQueues:input_type -> fairlane.v1.ListQueuesRequest
+	6,  // 17: fairlane.v1.QueueService.GetQueue:input_type -> fairlane.v1.GetQueueRequest
+	8,  // 18: fairlane.v1.QueueService.SetQueue:input_type -> fairlane.v1.SetQueueRequest
+	10, // 19: fairlane.v1.QueueService.PauseQueue:input_type -> fairlane.v1.PauseQueueRequest
+	12, // 20: fairlane.v1.QueueService.ResumeQueue:input_type -> fairlane.v1.ResumeQueueRequest
+	16, // 21: fairlane.v1.QueueService.ListQueueUsers:input_type -> fairlane.v1.ListQueueUsersRequest
+	19, // 22: fairlane.v1.QueueService.PreviewOrder:input_type -> fairlane.v1.PreviewOrderRequest
+	22, // 23: fairlane.v1.QueueService.WatchQueue:input_type -> fairlane.v1.WatchQueueRequest
+	14, // 24: fairlane.v1.QueueService.DeleteQueue:input_type -> fairlane.v1.DeleteQueueRequest
+	5,  // 25: fairlane.v1.QueueService.ListQueues:output_type -> fairlane.v1.ListQueuesResponse
+	7,  // 26: fairlane.v1.QueueService.GetQueue:output_type -> fairlane.v1.GetQueueResponse
+	9,  // 27: fairlane.v1.QueueService.SetQueue:output_type -> fairlane.v1.SetQueueResponse
+	11, // 28: fairlane.v1.QueueService.PauseQueue:output_type -> fairlane.v1.PauseQueueResponse
+	13, // 29: fairlane.v1.QueueService.ResumeQueue:output_type -> fairlane.v1.ResumeQueueResponse
+	17, // 30: fairlane.v1.QueueService.ListQueueUsers:output_type -> fairlane.v1.ListQueueUsersResponse
+	20, // 31: fairlane.v1.QueueService.PreviewOrder:output_type -> fairlane.v1.PreviewOrderResponse
+	23, // 32: fairlane.v1.QueueService.WatchQueue:output_type -> fairlane.v1.WatchQueueResponse
+	15, // 33: fairlane.v1.QueueService.DeleteQueue:output_type -> fairlane.v1.DeleteQueueResponse
+	25, // [25:34] is the sub-list for method output_type
+	16, // [16:25] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_v1_queue_proto_init() }
@@ -1034,7 +1672,7 @@ func file_fairlane_v1_queue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_v1_queue_proto_rawDesc), len(file_fairlane_v1_queue_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -741,7 +741,9 @@ type FinishRequest struct {
 	//	*FinishRequest_Snooze
 	Outcome isFinishRequest_Outcome `protobuf_oneof:"outcome"`
 	// next claims for a lane in the same call; it never waits.
-	Next          *NextClaim `protobuf:"bytes,8,opt,name=next,proto3" json:"next,omitempty"`
+	Next *NextClaim `protobuf:"bytes,8,opt,name=next,proto3" json:"next,omitempty"`
+	// rest of the output, from offset on; stored with the outcome, or not at all.
+	Rest          *OutputRest `protobuf:"bytes,9,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -845,6 +847,13 @@ func (x *FinishRequest) GetNext() *NextClaim {
 	return nil
 }
 
+func (x *FinishRequest) GetRest() *OutputRest {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
 type isFinishRequest_Outcome interface {
 	isFinishRequest_Outcome()
 }
@@ -867,6 +876,58 @@ func (*FinishRequest_Failure) isFinishRequest_Outcome() {}
 
 func (*FinishRequest_Snooze) isFinishRequest_Outcome() {}
 
+type OutputRest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Offset        uint64                 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputRest) Reset() {
+	*x = OutputRest{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputRest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputRest) ProtoMessage() {}
+
+func (x *OutputRest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputRest.ProtoReflect.Descriptor instead.
+func (*OutputRest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *OutputRest) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *OutputRest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type Success struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// result, at most 1 MiB.
@@ -877,7 +938,7 @@ type Success struct {
 
 func (x *Success) Reset() {
 	*x = Success{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[9]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +950,7 @@ func (x *Success) String() string {
 func (*Success) ProtoMessage() {}
 
 func (x *Success) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[9]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +963,7 @@ func (x *Success) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Success.ProtoReflect.Descriptor instead.
 func (*Success) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Success) GetResult() []byte {
@@ -926,7 +987,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[10]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +999,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[10]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1012,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Failure) GetError() string {
@@ -985,7 +1046,7 @@ type Snooze struct {
 
 func (x *Snooze) Reset() {
 	*x = Snooze{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[11]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1058,7 @@ func (x *Snooze) String() string {
 func (*Snooze) ProtoMessage() {}
 
 func (x *Snooze) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[11]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1071,7 @@ func (x *Snooze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snooze.ProtoReflect.Descriptor instead.
 func (*Snooze) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Snooze) GetDelayMs() int64 {
@@ -1029,7 +1090,7 @@ type NextClaim struct {
 
 func (x *NextClaim) Reset() {
 	*x = NextClaim{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[12]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1102,7 @@ func (x *NextClaim) String() string {
 func (*NextClaim) ProtoMessage() {}
 
 func (x *NextClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[12]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1115,7 @@ func (x *NextClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextClaim.ProtoReflect.Descriptor instead.
 func (*NextClaim) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{12}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NextClaim) GetLane() uint32 {
@@ -1081,7 +1142,7 @@ type FinishResponse struct {
 
 func (x *FinishResponse) Reset() {
 	*x = FinishResponse{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[13]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1154,7 @@ func (x *FinishResponse) String() string {
 func (*FinishResponse) ProtoMessage() {}
 
 func (x *FinishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[13]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1167,7 @@ func (x *FinishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishResponse.ProtoReflect.Descriptor instead.
 func (*FinishResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{13}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FinishResponse) GetError() *ErrorBody {
@@ -1156,7 +1217,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[14]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1229,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[14]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1242,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReleaseRequest) GetSession() uint64 {
@@ -1223,7 +1284,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[15]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1296,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[15]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1309,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{15}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReleaseResponse) GetStatuses() []ClaimStatus {
@@ -1278,7 +1339,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[16]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1351,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[16]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1364,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{16}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DrainRequest) GetSession() uint64 {
@@ -1338,7 +1399,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[17]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1411,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[17]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1424,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{17}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DrainResponse) GetRunning() uint32 {
@@ -1389,7 +1450,7 @@ type DeregisterRequest struct {
 
 func (x *DeregisterRequest) Reset() {
 	*x = DeregisterRequest{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[18]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1462,7 @@ func (x *DeregisterRequest) String() string {
 func (*DeregisterRequest) ProtoMessage() {}
 
 func (x *DeregisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[18]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1475,7 @@ func (x *DeregisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeregisterRequest.ProtoReflect.Descriptor instead.
 func (*DeregisterRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{18}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeregisterRequest) GetSession() uint64 {
@@ -1435,7 +1496,7 @@ type DeregisterResponse struct {
 
 func (x *DeregisterResponse) Reset() {
 	*x = DeregisterResponse{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[19]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1508,7 @@ func (x *DeregisterResponse) String() string {
 func (*DeregisterResponse) ProtoMessage() {}
 
 func (x *DeregisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[19]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1521,7 @@ func (x *DeregisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeregisterResponse.ProtoReflect.Descriptor instead.
 func (*DeregisterResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{19}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeregisterResponse) GetReleased() uint32 {
@@ -1488,7 +1549,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[20]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1561,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[20]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1574,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{20}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListWorkersRequest) GetLimit() int32 {
@@ -1541,7 +1602,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[21]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1614,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[21]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1627,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{21}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -1603,7 +1664,7 @@ type Worker struct {
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[22]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1676,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[22]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1689,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{22}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Worker) GetSession() uint64 {
@@ -1678,7 +1739,7 @@ type LaneStatus struct {
 
 func (x *LaneStatus) Reset() {
 	*x = LaneStatus{}
-	mi := &file_fairlane_v1_worker_proto_msgTypes[23]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +1751,7 @@ func (x *LaneStatus) String() string {
 func (*LaneStatus) ProtoMessage() {}
 
 func (x *LaneStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_worker_proto_msgTypes[23]
+	mi := &file_fairlane_v1_worker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +1764,7 @@ func (x *LaneStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneStatus.ProtoReflect.Descriptor instead.
 func (*LaneStatus) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{23}
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LaneStatus) GetLane() *Lane {
@@ -1725,6 +1786,244 @@ func (x *LaneStatus) GetReservedBytes() uint64 {
 		return x.ReservedBytes
 	}
 	return 0
+}
+
+type AppendOutputRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	// parts, at most 1024 and 1 MiB together; each stands alone.
+	Parts         []*OutputPart `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendOutputRequest) Reset() {
+	*x = AppendOutputRequest{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendOutputRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendOutputRequest) ProtoMessage() {}
+
+func (x *AppendOutputRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendOutputRequest.ProtoReflect.Descriptor instead.
+func (*AppendOutputRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *AppendOutputRequest) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *AppendOutputRequest) GetParts() []*OutputPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+type OutputPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Fence uint64                 `protobuf:"varint,1,opt,name=fence,proto3" json:"fence,omitempty"`
+	// offset of data in the output of this claim, from 0. What was received before is ignored, so a call can be sent again as it is.
+	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Data   []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// progress; unset: it stays.
+	Progress      *Progress `protobuf:"bytes,4,opt,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputPart) Reset() {
+	*x = OutputPart{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputPart) ProtoMessage() {}
+
+func (x *OutputPart) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputPart.ProtoReflect.Descriptor instead.
+func (*OutputPart) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *OutputPart) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *OutputPart) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *OutputPart) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *OutputPart) GetProgress() *Progress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+type AppendOutputResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// statuses, one for each part, in order.
+	Statuses      []*OutputStatus `protobuf:"bytes,1,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	Position      *Position       `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendOutputResponse) Reset() {
+	*x = AppendOutputResponse{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendOutputResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendOutputResponse) ProtoMessage() {}
+
+func (x *AppendOutputResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendOutputResponse.ProtoReflect.Descriptor instead.
+func (*AppendOutputResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *AppendOutputResponse) GetStatuses() []*OutputStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *AppendOutputResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+type OutputStatus struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status ClaimStatus            `protobuf:"varint,1,opt,name=status,proto3,enum=fairlane.v1.ClaimStatus" json:"status,omitempty"`
+	// end of the output: the offset to go on from.
+	End uint64 `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"`
+	// error when the part was refused: OUTPUT_GAP, STATE_FULL.
+	Error         *ErrorBody `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputStatus) Reset() {
+	*x = OutputStatus{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputStatus) ProtoMessage() {}
+
+func (x *OutputStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputStatus.ProtoReflect.Descriptor instead.
+func (*OutputStatus) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *OutputStatus) GetStatus() ClaimStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ClaimStatus_CLAIM_STATUS_UNSPECIFIED
+}
+
+func (x *OutputStatus) GetEnd() uint64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+func (x *OutputStatus) GetError() *ErrorBody {
+	if x != nil {
+		return x.Error
+	}
+	return nil
 }
 
 var File_fairlane_v1_worker_proto protoreflect.FileDescriptor
@@ -1777,7 +2076,7 @@ const file_fairlane_v1_worker_proto_rawDesc = "" +
 	"\bstatuses\x18\x01 \x03(\x0e2\x18.fairlane.v1.ClaimStatusR\bstatuses\x12\x1a\n" +
 	"\bunlisted\x18\x02 \x03(\x04R\bunlisted\x12\x1a\n" +
 	"\bdraining\x18\x03 \x01(\bR\bdraining\x121\n" +
-	"\bposition\x18\x04 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"\xb9\x02\n" +
+	"\bposition\x18\x04 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"\xe6\x02\n" +
 	"\rFinishRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x16\n" +
@@ -1786,8 +2085,13 @@ const file_fairlane_v1_worker_proto_rawDesc = "" +
 	"\asuccess\x18\x05 \x01(\v2\x14.fairlane.v1.SuccessH\x00R\asuccess\x120\n" +
 	"\afailure\x18\x06 \x01(\v2\x14.fairlane.v1.FailureH\x00R\afailure\x12-\n" +
 	"\x06snooze\x18\a \x01(\v2\x13.fairlane.v1.SnoozeH\x00R\x06snooze\x12*\n" +
-	"\x04next\x18\b \x01(\v2\x16.fairlane.v1.NextClaimR\x04nextB\t\n" +
-	"\aoutcome\"!\n" +
+	"\x04next\x18\b \x01(\v2\x16.fairlane.v1.NextClaimR\x04next\x12+\n" +
+	"\x04rest\x18\t \x01(\v2\x17.fairlane.v1.OutputRestR\x04restB\t\n" +
+	"\aoutcome\"8\n" +
+	"\n" +
+	"OutputRest\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x04R\x06offset\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"!\n" +
 	"\aSuccess\x12\x16\n" +
 	"\x06result\x18\x01 \x01(\fR\x06result\"w\n" +
 	"\aFailure\x12\x14\n" +
@@ -1842,7 +2146,23 @@ const file_fairlane_v1_worker_proto_rawDesc = "" +
 	"LaneStatus\x12%\n" +
 	"\x04lane\x18\x01 \x01(\v2\x11.fairlane.v1.LaneR\x04lane\x12\x18\n" +
 	"\arunning\x18\x02 \x01(\rR\arunning\x12%\n" +
-	"\x0ereserved_bytes\x18\x03 \x01(\x04R\rreservedBytes*~\n" +
+	"\x0ereserved_bytes\x18\x03 \x01(\x04R\rreservedBytes\"^\n" +
+	"\x13AppendOutputRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\x04R\asession\x12-\n" +
+	"\x05parts\x18\x02 \x03(\v2\x17.fairlane.v1.OutputPartR\x05parts\"\x81\x01\n" +
+	"\n" +
+	"OutputPart\x12\x14\n" +
+	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x121\n" +
+	"\bprogress\x18\x04 \x01(\v2\x15.fairlane.v1.ProgressR\bprogress\"\x80\x01\n" +
+	"\x14AppendOutputResponse\x125\n" +
+	"\bstatuses\x18\x01 \x03(\v2\x19.fairlane.v1.OutputStatusR\bstatuses\x121\n" +
+	"\bposition\x18\x02 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"\x80\x01\n" +
+	"\fOutputStatus\x120\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x18.fairlane.v1.ClaimStatusR\x06status\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\x04R\x03end\x12,\n" +
+	"\x05error\x18\x03 \x01(\v2\x16.fairlane.v1.ErrorBodyR\x05error*~\n" +
 	"\vEmptyReason\x12\x1c\n" +
 	"\x18EMPTY_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14EMPTY_REASON_NOTHING\x10\x01\x12\x1c\n" +
@@ -1852,13 +2172,14 @@ const file_fairlane_v1_worker_proto_rawDesc = "" +
 	"\x18CLAIM_STATUS_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fCLAIM_STATUS_OK\x10\x01\x12\x15\n" +
 	"\x11CLAIM_STATUS_LOST\x10\x02\x12\x1a\n" +
-	"\x16CLAIM_STATUS_CANCELLED\x10\x032\xd3\x04\n" +
+	"\x16CLAIM_STATUS_CANCELLED\x10\x032\xa8\x05\n" +
 	"\rWorkerService\x12G\n" +
 	"\bRegister\x12\x1c.fairlane.v1.RegisterRequest\x1a\x1d.fairlane.v1.RegisterResponse\x12>\n" +
 	"\x05Claim\x12\x19.fairlane.v1.ClaimRequest\x1a\x1a.fairlane.v1.ClaimResponse\x12J\n" +
 	"\tHeartbeat\x12\x1d.fairlane.v1.HeartbeatRequest\x1a\x1e.fairlane.v1.HeartbeatResponse\x12A\n" +
 	"\x06Finish\x12\x1a.fairlane.v1.FinishRequest\x1a\x1b.fairlane.v1.FinishResponse\x12D\n" +
-	"\aRelease\x12\x1b.fairlane.v1.ReleaseRequest\x1a\x1c.fairlane.v1.ReleaseResponse\x12>\n" +
+	"\aRelease\x12\x1b.fairlane.v1.ReleaseRequest\x1a\x1c.fairlane.v1.ReleaseResponse\x12S\n" +
+	"\fAppendOutput\x12 .fairlane.v1.AppendOutputRequest\x1a!.fairlane.v1.AppendOutputResponse\x12>\n" +
 	"\x05Drain\x12\x19.fairlane.v1.DrainRequest\x1a\x1a.fairlane.v1.DrainResponse\x12M\n" +
 	"\n" +
 	"Deregister\x12\x1e.fairlane.v1.DeregisterRequest\x1a\x1f.fairlane.v1.DeregisterResponse\x12U\n" +
@@ -1877,84 +2198,99 @@ func file_fairlane_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlane_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fairlane_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_fairlane_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_fairlane_v1_worker_proto_goTypes = []any{
-	(EmptyReason)(0),            // 0: fairlane.v1.EmptyReason
-	(ClaimStatus)(0),            // 1: fairlane.v1.ClaimStatus
-	(*RegisterRequest)(nil),     // 2: fairlane.v1.RegisterRequest
-	(*RegisterResponse)(nil),    // 3: fairlane.v1.RegisterResponse
-	(*Lane)(nil),                // 4: fairlane.v1.Lane
-	(*ClaimRequest)(nil),        // 5: fairlane.v1.ClaimRequest
-	(*ClaimResponse)(nil),       // 6: fairlane.v1.ClaimResponse
-	(*Claim)(nil),               // 7: fairlane.v1.Claim
-	(*HeartbeatRequest)(nil),    // 8: fairlane.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),   // 9: fairlane.v1.HeartbeatResponse
-	(*FinishRequest)(nil),       // 10: fairlane.v1.FinishRequest
-	(*Success)(nil),             // 11: fairlane.v1.Success
-	(*Failure)(nil),             // 12: fairlane.v1.Failure
-	(*Snooze)(nil),              // 13: fairlane.v1.Snooze
-	(*NextClaim)(nil),           // 14: fairlane.v1.NextClaim
-	(*FinishResponse)(nil),      // 15: fairlane.v1.FinishResponse
-	(*ReleaseRequest)(nil),      // 16: fairlane.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),     // 17: fairlane.v1.ReleaseResponse
-	(*DrainRequest)(nil),        // 18: fairlane.v1.DrainRequest
-	(*DrainResponse)(nil),       // 19: fairlane.v1.DrainResponse
-	(*DeregisterRequest)(nil),   // 20: fairlane.v1.DeregisterRequest
-	(*DeregisterResponse)(nil),  // 21: fairlane.v1.DeregisterResponse
-	(*ListWorkersRequest)(nil),  // 22: fairlane.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil), // 23: fairlane.v1.ListWorkersResponse
-	(*Worker)(nil),              // 24: fairlane.v1.Worker
-	(*LaneStatus)(nil),          // 25: fairlane.v1.LaneStatus
-	(*Position)(nil),            // 26: fairlane.v1.Position
-	(*ErrorBody)(nil),           // 27: fairlane.v1.ErrorBody
-	(*Job)(nil),                 // 28: fairlane.v1.Job
-	(JobState)(0),               // 29: fairlane.v1.JobState
+	(EmptyReason)(0),             // 0: fairlane.v1.EmptyReason
+	(ClaimStatus)(0),             // 1: fairlane.v1.ClaimStatus
+	(*RegisterRequest)(nil),      // 2: fairlane.v1.RegisterRequest
+	(*RegisterResponse)(nil),     // 3: fairlane.v1.RegisterResponse
+	(*Lane)(nil),                 // 4: fairlane.v1.Lane
+	(*ClaimRequest)(nil),         // 5: fairlane.v1.ClaimRequest
+	(*ClaimResponse)(nil),        // 6: fairlane.v1.ClaimResponse
+	(*Claim)(nil),                // 7: fairlane.v1.Claim
+	(*HeartbeatRequest)(nil),     // 8: fairlane.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),    // 9: fairlane.v1.HeartbeatResponse
+	(*FinishRequest)(nil),        // 10: fairlane.v1.FinishRequest
+	(*OutputRest)(nil),           // 11: fairlane.v1.OutputRest
+	(*Success)(nil),              // 12: fairlane.v1.Success
+	(*Failure)(nil),              // 13: fairlane.v1.Failure
+	(*Snooze)(nil),               // 14: fairlane.v1.Snooze
+	(*NextClaim)(nil),            // 15: fairlane.v1.NextClaim
+	(*FinishResponse)(nil),       // 16: fairlane.v1.FinishResponse
+	(*ReleaseRequest)(nil),       // 17: fairlane.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),      // 18: fairlane.v1.ReleaseResponse
+	(*DrainRequest)(nil),         // 19: fairlane.v1.DrainRequest
+	(*DrainResponse)(nil),        // 20: fairlane.v1.DrainResponse
+	(*DeregisterRequest)(nil),    // 21: fairlane.v1.DeregisterRequest
+	(*DeregisterResponse)(nil),   // 22: fairlane.v1.DeregisterResponse
+	(*ListWorkersRequest)(nil),   // 23: fairlane.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),  // 24: fairlane.v1.ListWorkersResponse
+	(*Worker)(nil),               // 25: fairlane.v1.Worker
+	(*LaneStatus)(nil),           // 26: fairlane.v1.LaneStatus
+	(*AppendOutputRequest)(nil),  // 27: fairlane.v1.AppendOutputRequest
+	(*OutputPart)(nil),           // 28: fairlane.v1.OutputPart
+	(*AppendOutputResponse)(nil), // 29: fairlane.v1.AppendOutputResponse
+	(*OutputStatus)(nil),         // 30: fairlane.v1.OutputStatus
+	(*Position)(nil),             // 31: fairlane.v1.Position
+	(*ErrorBody)(nil),            // 32: fairlane.v1.ErrorBody
+	(*Job)(nil),                  // 33: fairlane.v1.Job
+	(JobState)(0),                // 34: fairlane.v1.JobState
+	(*Progress)(nil),             // 35: fairlane.v1.Progress
 }
 var file_fairlane_v1_worker_proto_depIdxs = []int32{
 	4,  // 0: fairlane.v1.RegisterResponse.lanes:type_name -> fairlane.v1.Lane
 	7,  // 1: fairlane.v1.ClaimResponse.claim:type_name -> fairlane.v1.Claim
 	0,  // 2: fairlane.v1.ClaimResponse.reason:type_name -> fairlane.v1.EmptyReason
-	26, // 3: fairlane.v1.ClaimResponse.position:type_name -> fairlane.v1.Position
-	27, // 4: fairlane.v1.ClaimResponse.error:type_name -> fairlane.v1.ErrorBody
-	28, // 5: fairlane.v1.Claim.job:type_name -> fairlane.v1.Job
+	31, // 3: fairlane.v1.ClaimResponse.position:type_name -> fairlane.v1.Position
+	32, // 4: fairlane.v1.ClaimResponse.error:type_name -> fairlane.v1.ErrorBody
+	33, // 5: fairlane.v1.Claim.job:type_name -> fairlane.v1.Job
 	1,  // 6: fairlane.v1.HeartbeatResponse.statuses:type_name -> fairlane.v1.ClaimStatus
-	26, // 7: fairlane.v1.HeartbeatResponse.position:type_name -> fairlane.v1.Position
-	11, // 8: fairlane.v1.FinishRequest.success:type_name -> fairlane.v1.Success
-	12, // 9: fairlane.v1.FinishRequest.failure:type_name -> fairlane.v1.Failure
-	13, // 10: fairlane.v1.FinishRequest.snooze:type_name -> fairlane.v1.Snooze
-	14, // 11: fairlane.v1.FinishRequest.next:type_name -> fairlane.v1.NextClaim
-	27, // 12: fairlane.v1.FinishResponse.error:type_name -> fairlane.v1.ErrorBody
-	29, // 13: fairlane.v1.FinishResponse.state:type_name -> fairlane.v1.JobState
-	6,  // 14: fairlane.v1.FinishResponse.next:type_name -> fairlane.v1.ClaimResponse
-	26, // 15: fairlane.v1.FinishResponse.position:type_name -> fairlane.v1.Position
-	1,  // 16: fairlane.v1.ReleaseResponse.statuses:type_name -> fairlane.v1.ClaimStatus
-	26, // 17: fairlane.v1.ReleaseResponse.position:type_name -> fairlane.v1.Position
-	26, // 18: fairlane.v1.DrainResponse.position:type_name -> fairlane.v1.Position
-	26, // 19: fairlane.v1.DeregisterResponse.position:type_name -> fairlane.v1.Position
-	24, // 20: fairlane.v1.ListWorkersResponse.workers:type_name -> fairlane.v1.Worker
-	25, // 21: fairlane.v1.Worker.lanes:type_name -> fairlane.v1.LaneStatus
-	4,  // 22: fairlane.v1.LaneStatus.lane:type_name -> fairlane.v1.Lane
-	2,  // 23: fairlane.v1.WorkerService.Register:input_type -> fairlane.v1.RegisterRequest
-	5,  // 24: fairlane.v1.WorkerService.Claim:input_type -> fairlane.v1.ClaimRequest
-	8,  // 25: fairlane.v1.WorkerService.Heartbeat:input_type -> fairlane.v1.HeartbeatRequest
-	10, // 26: fairlane.v1.WorkerService.Finish:input_type -> fairlane.v1.FinishRequest
-	16, // 27: fairlane.v1.WorkerService.Release:input_type -> fairlane.v1.ReleaseRequest
-	18, // 28: fairlane.v1.WorkerService.Drain:input_type -> fairlane.v1.DrainRequest
-	20, // 29: fairlane.v1.WorkerService.Deregister:input_type -> fairlane.v1.DeregisterRequest
-	22, // 30: fairlane.v1.WorkerService.ListWorkers:input_type -> fairlane.v1.ListWorkersRequest
-	3,  // 31: fairlane.v1.WorkerService.Register:output_type -> fairlane.v1.RegisterResponse
-	6,  // 32: fairlane.v1.WorkerService.Claim:output_type -> fairlane.v1.ClaimResponse
-	9,  // 33: fairlane.v1.WorkerService.Heartbeat:output_type -> fairlane.v1.HeartbeatResponse
-	15, // 34: fairlane.v1.WorkerService.Finish:output_type -> fairlane.v1.FinishResponse
-	17, // 35: fairlane.v1.WorkerService.Release:output_type -> fairlane.v1.ReleaseResponse
-	19, // 36: fairlane.v1.WorkerService.Drain:output_type -> fairlane.v1.DrainResponse
-	21, // 37: fairlane.v1.WorkerService.Deregister:output_type -> fairlane.v1.DeregisterResponse
-	23, // 38: fairlane.v1.WorkerService.ListWorkers:output_type -> fairlane.v1.ListWorkersResponse
-	31, // [31:39] is the sub-list for method output_type
-	23, // [23:31] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	31, // 7: fairlane.v1.HeartbeatResponse.position:type_name -> fairlane.v1.Position
+	12, // 8: fairlane.v1.FinishRequest.success:type_name -> fairlane.v1.Success
+	13, // 9: fairlane.v1.FinishRequest.failure:type_name -> fairlane.v1.Failure
+	14, // 10: fairlane.v1.FinishRequest.snooze:type_name -> fairlane.v1.Snooze
+	15, // 11: fairlane.v1.FinishRequest.next:type_name -> fairlane.v1.NextClaim
+	11, // 12: fairlane.v1.FinishRequest.rest:type_name -> fairlane.v1.OutputRest
+	32, // 13: fairlane.v1.FinishResponse.error:type_name -> fairlane.v1.ErrorBody
+	34, // 14: fairlane.v1.FinishResponse.state:type_name -> fairlane.v1.JobState
+	6,  // 15: fairlane.v1.FinishResponse.next:type_name -> fairlane.v1.ClaimResponse
+	31, // 16: fairlane.v1.FinishResponse.position:type_name -> fairlane.v1.Position
+	1,  // 17: fairlane.v1.ReleaseResponse.statuses:type_name -> fairlane.v1.ClaimStatus
+	31, // 18: fairlane.v1.ReleaseResponse.position:type_name -> fairlane.v1.Position
+	31, // 19: fairlane.v1.DrainResponse.position:type_name -> fairlane.v1.Position
+	31, // 20: fairlane.v1.DeregisterResponse.position:type_name -> fairlane.v1.Position
+	25, // 21: fairlane.v1.ListWorkersResponse.workers:type_name -> fairlane.v1.Worker
+	26, // 22: fairlane.v1.Worker.lanes:type_name -> fairlane.v1.LaneStatus
+	4,  // 23: fairlane.v1.LaneStatus.lane:type_name -> fairlane.v1.Lane
+	28, // 24: fairlane.v1.AppendOutputRequest.parts:type_name -> fairlane.v1.OutputPart
+	35, // 25: fairlane.v1.OutputPart.progress:type_name -> fairlane.v1.Progress
+	30, // 26: fairlane.v1.AppendOutputResponse.statuses:type_name -> fairlane.v1.OutputStatus
+	31, // 27: fairlane.v1.AppendOutputResponse.position:type_name -> fairlane.v1.Position
+	1,  // 28: fairlane.v1.OutputStatus.status:type_name -> fairlane.v1.ClaimStatus
+	32, // 29: fairlane.v1.OutputStatus.error:type_name -> fairlane.v1.ErrorBody
+	2,  // 30: fairlane.v1.WorkerService.Register:input_type -> fairlane.v1.RegisterRequest
+	5,  // 31: fairlane.v1.WorkerService.Claim:input_type -> fairlane.v1.ClaimRequest
+	8,  // 32: fairlane.v1.WorkerService.Heartbeat:input_type -> fairlane.v1.HeartbeatRequest
+	10, // 33: fairlane.v1.WorkerService.Finish:input_type -> fairlane.v1.FinishRequest
+	17, // 34: fairlane.v1.WorkerService.Release:input_type -> fairlane.v1.ReleaseRequest
+	27, // 35: fairlane.v1.WorkerService.AppendOutput:input_type -> fairlane.v1.AppendOutputRequest
+	19, // 36: fairlane.v1.WorkerService.Drain:input_type -> fairlane.v1.DrainRequest
+	21, // 37: fairlane.v1.WorkerService.Deregister:input_type -> fairlane.v1.DeregisterRequest
+	23, // 38: fairlane.v1.WorkerService.ListWorkers:input_type -> fairlane.v1.ListWorkersRequest
+	3,  // 39: fairlane.v1.WorkerService.Register:output_type -> fairlane.v1.RegisterResponse
+	6,  // 40: fairlane.v1.WorkerService.Claim:output_type -> fairlane.v1.ClaimResponse
+	9,  // 41: fairlane.v1.WorkerService.Heartbeat:output_type -> fairlane.v1.HeartbeatResponse
+	16, // 42: fairlane.v1.WorkerService.Finish:output_type -> fairlane.v1.FinishResponse
+	18, // 43: fairlane.v1.WorkerService.Release:output_type -> fairlane.v1.ReleaseResponse
+	29, // 44: fairlane.v1.WorkerService.AppendOutput:output_type -> fairlane.v1.AppendOutputResponse
+	20, // 45: fairlane.v1.WorkerService.Drain:output_type -> fairlane.v1.DrainResponse
+	22, // 46: fairlane.v1.WorkerService.Deregister:output_type -> fairlane.v1.DeregisterResponse
+	24, // 47: fairlane.v1.WorkerService.ListWorkers:output_type -> fairlane.v1.ListWorkersResponse
+	39, // [39:48] is the sub-list for method output_type
+	30, // [30:39] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_v1_worker_proto_init() }
@@ -1968,14 +2304,14 @@ func file_fairlane_v1_worker_proto_init() {
 		(*FinishRequest_Failure)(nil),
 		(*FinishRequest_Snooze)(nil),
 	}
-	file_fairlane_v1_worker_proto_msgTypes[10].OneofWrappers = []any{}
+	file_fairlane_v1_worker_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_v1_worker_proto_rawDesc), len(file_fairlane_v1_worker_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -151,6 +151,8 @@ const (
 	Reason_REASON_NOT_ALL Reason = 16
 	// The session is not a worker's.
 	Reason_REASON_NOT_A_WORKER Reason = 17
+	// Output begins beyond the end of what is there: params offset, end.
+	Reason_REASON_OUTPUT_GAP Reason = 18
 )
 
 // Enum value maps for Reason.
@@ -174,6 +176,7 @@ var (
 		15: "REASON_INVALID",
 		16: "REASON_NOT_ALL",
 		17: "REASON_NOT_A_WORKER",
+		18: "REASON_OUTPUT_GAP",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":      0,
@@ -194,6 +197,7 @@ var (
 		"REASON_INVALID":          15,
 		"REASON_NOT_ALL":          16,
 		"REASON_NOT_A_WORKER":     17,
+		"REASON_OUTPUT_GAP":       18,
 	}
 )
 
@@ -495,6 +499,9 @@ type Command struct {
 	//	*Command_SetSettings
 	//	*Command_SetNode
 	//	*Command_Checkpoint
+	//	*Command_Output
+	//	*Command_CancelMany
+	//	*Command_RetryMany
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -688,6 +695,33 @@ func (x *Command) GetCheckpoint() *Checkpoint {
 	return nil
 }
 
+func (x *Command) GetOutput() *Output {
+	if x != nil {
+		if x, ok := x.Op.(*Command_Output); ok {
+			return x.Output
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetCancelMany() *CancelMany {
+	if x != nil {
+		if x, ok := x.Op.(*Command_CancelMany); ok {
+			return x.CancelMany
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRetryMany() *RetryMany {
+	if x != nil {
+		if x, ok := x.Op.(*Command_RetryMany); ok {
+			return x.RetryMany
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -756,6 +790,19 @@ type Command_Checkpoint struct {
 	Checkpoint *Checkpoint `protobuf:"bytes,17,opt,name=checkpoint,proto3,oneof"`
 }
 
+type Command_Output struct {
+	// Since rules 2.
+	Output *Output `protobuf:"bytes,18,opt,name=output,proto3,oneof"`
+}
+
+type Command_CancelMany struct {
+	CancelMany *CancelMany `protobuf:"bytes,19,opt,name=cancel_many,json=cancelMany,proto3,oneof"`
+}
+
+type Command_RetryMany struct {
+	RetryMany *RetryMany `protobuf:"bytes,20,opt,name=retry_many,json=retryMany,proto3,oneof"`
+}
+
 func (*Command_Register) isCommand_Op() {}
 
 func (*Command_OpenSession) isCommand_Op() {}
@@ -787,6 +834,12 @@ func (*Command_SetSettings) isCommand_Op() {}
 func (*Command_SetNode) isCommand_Op() {}
 
 func (*Command_Checkpoint) isCommand_Op() {}
+
+func (*Command_Output) isCommand_Op() {}
+
+func (*Command_CancelMany) isCommand_Op() {}
+
+func (*Command_RetryMany) isCommand_Op() {}
 
 type Repeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1611,7 +1664,9 @@ type Finish struct {
 	//	*Finish_Snooze
 	Outcome isFinish_Outcome `protobuf_oneof:"outcome"`
 	// next claims for the freed slot in phase three of the same batch.
-	Next          *NextClaim `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`
+	Next *NextClaim `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`
+	// rest of the output of the run; not part of what a repeated finish is compared with. Since rules 2.
+	Rest          *OutputRest `protobuf:"bytes,7,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1701,6 +1756,13 @@ func (x *Finish) GetNext() *NextClaim {
 	return nil
 }
 
+func (x *Finish) GetRest() *OutputRest {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
 type isFinish_Outcome interface {
 	isFinish_Outcome()
 }
@@ -1723,6 +1785,243 @@ func (*Finish_Failure) isFinish_Outcome() {}
 
 func (*Finish_Snooze) isFinish_Outcome() {}
 
+type OutputRest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Offset        uint64                 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputRest) Reset() {
+	*x = OutputRest{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputRest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputRest) ProtoMessage() {}
+
+func (x *OutputRest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputRest.ProtoReflect.Descriptor instead.
+func (*OutputRest) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *OutputRest) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *OutputRest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// Output appends to the output of running jobs and says how far they are. Each part stands alone and renews the lease of its claim.
+type Output struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Parts         []*OutputPart          `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Output) Reset() {
+	*x = Output{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Output) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Output) ProtoMessage() {}
+
+func (x *Output) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Output.ProtoReflect.Descriptor instead.
+func (*Output) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Output) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Output) GetParts() []*OutputPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+type OutputPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Fence uint64                 `protobuf:"varint,1,opt,name=fence,proto3" json:"fence,omitempty"`
+	// offset of data in the output of this attempt. What is there already is ignored; beyond the end nothing is stored.
+	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Data   []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// progress replaces the former one; unset: it stays.
+	Progress      *Progress `protobuf:"bytes,4,opt,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputPart) Reset() {
+	*x = OutputPart{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputPart) ProtoMessage() {}
+
+func (x *OutputPart) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputPart.ProtoReflect.Descriptor instead.
+func (*OutputPart) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *OutputPart) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *OutputPart) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *OutputPart) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *OutputPart) GetProgress() *Progress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+type Progress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ppm of the work that is done, 0 to 1,000,000.
+	Ppm     uint32 `protobuf:"varint,1,opt,name=ppm,proto3" json:"ppm,omitempty"`
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// at_ms is the machine's clock when it was told.
+	AtMs          int64 `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Progress) GetPpm() uint32 {
+	if x != nil {
+		return x.Ppm
+	}
+	return 0
+}
+
+func (x *Progress) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Progress) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
 type Success struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Result        []byte                 `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
@@ -1732,7 +2031,7 @@ type Success struct {
 
 func (x *Success) Reset() {
 	*x = Success{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[15]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +2043,7 @@ func (x *Success) String() string {
 func (*Success) ProtoMessage() {}
 
 func (x *Success) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[15]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +2056,7 @@ func (x *Success) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Success.ProtoReflect.Descriptor instead.
 func (*Success) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{15}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Success) GetResult() []byte {
@@ -1778,7 +2077,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[16]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +2089,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[16]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +2102,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{16}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Failure) GetError() string {
@@ -1836,7 +2135,7 @@ type Snooze struct {
 
 func (x *Snooze) Reset() {
 	*x = Snooze{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[17]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +2147,7 @@ func (x *Snooze) String() string {
 func (*Snooze) ProtoMessage() {}
 
 func (x *Snooze) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[17]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2160,7 @@ func (x *Snooze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snooze.ProtoReflect.Descriptor instead.
 func (*Snooze) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{17}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Snooze) GetDelayMs() int64 {
@@ -1880,7 +2179,7 @@ type NextClaim struct {
 
 func (x *NextClaim) Reset() {
 	*x = NextClaim{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[18]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +2191,7 @@ func (x *NextClaim) String() string {
 func (*NextClaim) ProtoMessage() {}
 
 func (x *NextClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[18]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1905,7 +2204,7 @@ func (x *NextClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextClaim.ProtoReflect.Descriptor instead.
 func (*NextClaim) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{18}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NextClaim) GetLane() uint32 {
@@ -1925,7 +2224,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[19]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2236,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[19]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2249,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{19}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Release) GetSession() uint64 {
@@ -1976,7 +2275,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[20]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2287,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[20]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2300,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{20}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Cancel) GetJob() uint64 {
@@ -2020,7 +2319,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[21]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2331,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[21]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2344,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{21}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Retry) GetJob() uint64 {
@@ -2053,6 +2352,95 @@ func (x *Retry) GetJob() uint64 {
 		return x.Job
 	}
 	return 0
+}
+
+// CancelMany and RetryMany: each job on its own, in order.
+type CancelMany struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Jobs          []uint64               `protobuf:"varint,1,rep,packed,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelMany) Reset() {
+	*x = CancelMany{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelMany) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelMany) ProtoMessage() {}
+
+func (x *CancelMany) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelMany.ProtoReflect.Descriptor instead.
+func (*CancelMany) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CancelMany) GetJobs() []uint64 {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+type RetryMany struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Jobs          []uint64               `protobuf:"varint,1,rep,packed,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryMany) Reset() {
+	*x = RetryMany{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryMany) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryMany) ProtoMessage() {}
+
+func (x *RetryMany) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryMany.ProtoReflect.Descriptor instead.
+func (*RetryMany) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RetryMany) GetJobs() []uint64 {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
 }
 
 type QueueSettings struct {
@@ -2070,7 +2458,7 @@ type QueueSettings struct {
 
 func (x *QueueSettings) Reset() {
 	*x = QueueSettings{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[22]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2470,7 @@ func (x *QueueSettings) String() string {
 func (*QueueSettings) ProtoMessage() {}
 
 func (x *QueueSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[22]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2483,7 @@ func (x *QueueSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueSettings.ProtoReflect.Descriptor instead.
 func (*QueueSettings) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{22}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *QueueSettings) GetMode() Mode {
@@ -2153,7 +2541,7 @@ type SetQueue struct {
 
 func (x *SetQueue) Reset() {
 	*x = SetQueue{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[23]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2553,7 @@ func (x *SetQueue) String() string {
 func (*SetQueue) ProtoMessage() {}
 
 func (x *SetQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[23]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2566,7 @@ func (x *SetQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetQueue.ProtoReflect.Descriptor instead.
 func (*SetQueue) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{23}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SetQueue) GetName() string {
@@ -2211,7 +2599,7 @@ type DeleteQueue struct {
 
 func (x *DeleteQueue) Reset() {
 	*x = DeleteQueue{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[24]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2611,7 @@ func (x *DeleteQueue) String() string {
 func (*DeleteQueue) ProtoMessage() {}
 
 func (x *DeleteQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[24]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2624,7 @@ func (x *DeleteQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteQueue.ProtoReflect.Descriptor instead.
 func (*DeleteQueue) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{24}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteQueue) GetName() string {
@@ -2261,13 +2649,15 @@ type Settings struct {
 	MaxQueues          *int64                 `protobuf:"varint,11,opt,name=max_queues,json=maxQueues,proto3,oneof" json:"max_queues,omitempty"`
 	MaxUsers           *int64                 `protobuf:"varint,12,opt,name=max_users,json=maxUsers,proto3,oneof" json:"max_users,omitempty"`
 	MaxIdempotencyKeys *int64                 `protobuf:"varint,13,opt,name=max_idempotency_keys,json=maxIdempotencyKeys,proto3,oneof" json:"max_idempotency_keys,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// max_output_bytes of one job that are kept, the newest; unset: 1 MiB. Since rules 2.
+	MaxOutputBytes *int64 `protobuf:"varint,14,opt,name=max_output_bytes,json=maxOutputBytes,proto3,oneof" json:"max_output_bytes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[25]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2669,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[25]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2682,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{25}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Settings) GetDefaultMode() Mode {
@@ -2386,6 +2776,13 @@ func (x *Settings) GetMaxIdempotencyKeys() int64 {
 	return 0
 }
 
+func (x *Settings) GetMaxOutputBytes() int64 {
+	if x != nil && x.MaxOutputBytes != nil {
+		return *x.MaxOutputBytes
+	}
+	return 0
+}
+
 type SetSettings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Settings      *Settings              `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
@@ -2395,7 +2792,7 @@ type SetSettings struct {
 
 func (x *SetSettings) Reset() {
 	*x = SetSettings{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[26]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2407,7 +2804,7 @@ func (x *SetSettings) String() string {
 func (*SetSettings) ProtoMessage() {}
 
 func (x *SetSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[26]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2420,7 +2817,7 @@ func (x *SetSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSettings.ProtoReflect.Descriptor instead.
 func (*SetSettings) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{26}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SetSettings) GetSettings() *Settings {
@@ -2442,7 +2839,7 @@ type SetNode struct {
 
 func (x *SetNode) Reset() {
 	*x = SetNode{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[27]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2851,7 @@ func (x *SetNode) String() string {
 func (*SetNode) ProtoMessage() {}
 
 func (x *SetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[27]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2864,7 @@ func (x *SetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNode.ProtoReflect.Descriptor instead.
 func (*SetNode) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{27}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SetNode) GetId() string {
@@ -2500,7 +2897,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[28]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2512,7 +2909,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[28]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2525,7 +2922,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{28}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{34}
 }
 
 // Result is the machine's answer to one command. It is stored as it is and given again to a repeated call, so
@@ -2547,6 +2944,8 @@ type Result struct {
 	//	*Result_Queue
 	//	*Result_Settings
 	//	*Result_Drain
+	//	*Result_Output
+	//	*Result_Many
 	Value isResult_Value `protobuf_oneof:"value"`
 	// index and place of the log entry that decided this answer; a repeated call gets those of the first.
 	Index         uint64 `protobuf:"varint,13,opt,name=index,proto3" json:"index,omitempty"`
@@ -2557,7 +2956,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[29]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2569,7 +2968,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[29]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2582,7 +2981,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{29}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Result) GetRefusal() *Refusal {
@@ -2698,6 +3097,24 @@ func (x *Result) GetDrain() *DrainResult {
 	return nil
 }
 
+func (x *Result) GetOutput() *OutputResult {
+	if x != nil {
+		if x, ok := x.Value.(*Result_Output); ok {
+			return x.Output
+		}
+	}
+	return nil
+}
+
+func (x *Result) GetMany() *ManyResult {
+	if x != nil {
+		if x, ok := x.Value.(*Result_Many); ok {
+			return x.Many
+		}
+	}
+	return nil
+}
+
 func (x *Result) GetIndex() uint64 {
 	if x != nil {
 		return x.Index
@@ -2760,6 +3177,14 @@ type Result_Drain struct {
 	Drain *DrainResult `protobuf:"bytes,12,opt,name=drain,proto3,oneof"`
 }
 
+type Result_Output struct {
+	Output *OutputResult `protobuf:"bytes,15,opt,name=output,proto3,oneof"`
+}
+
+type Result_Many struct {
+	Many *ManyResult `protobuf:"bytes,16,opt,name=many,proto3,oneof"`
+}
+
 func (*Result_Session) isResult_Value() {}
 
 func (*Result_Enqueue) isResult_Value() {}
@@ -2782,6 +3207,10 @@ func (*Result_Settings) isResult_Value() {}
 
 func (*Result_Drain) isResult_Value() {}
 
+func (*Result_Output) isResult_Value() {}
+
+func (*Result_Many) isResult_Value() {}
+
 type Refusal struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reason Reason                 `protobuf:"varint,1,opt,name=reason,proto3,enum=fairlane.log.v1.Reason" json:"reason,omitempty"`
@@ -2793,7 +3222,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[30]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2805,7 +3234,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[30]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2818,7 +3247,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{30}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Refusal) GetReason() Reason {
@@ -2845,7 +3274,7 @@ type Param struct {
 
 func (x *Param) Reset() {
 	*x = Param{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[31]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +3286,7 @@ func (x *Param) String() string {
 func (*Param) ProtoMessage() {}
 
 func (x *Param) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[31]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +3299,7 @@ func (x *Param) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Param.ProtoReflect.Descriptor instead.
 func (*Param) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{31}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Param) GetKey() string {
@@ -2900,7 +3329,7 @@ type SessionResult struct {
 
 func (x *SessionResult) Reset() {
 	*x = SessionResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[32]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2912,7 +3341,7 @@ func (x *SessionResult) String() string {
 func (*SessionResult) ProtoMessage() {}
 
 func (x *SessionResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[32]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2925,7 +3354,7 @@ func (x *SessionResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResult.ProtoReflect.Descriptor instead.
 func (*SessionResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{32}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SessionResult) GetSession() uint64 {
@@ -2972,7 +3401,7 @@ type EnqueueResult struct {
 
 func (x *EnqueueResult) Reset() {
 	*x = EnqueueResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[33]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2984,7 +3413,7 @@ func (x *EnqueueResult) String() string {
 func (*EnqueueResult) ProtoMessage() {}
 
 func (x *EnqueueResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[33]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2997,7 +3426,7 @@ func (x *EnqueueResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueResult.ProtoReflect.Descriptor instead.
 func (*EnqueueResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{33}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EnqueueResult) GetOutcomes() []*EnqueueOutcome {
@@ -3018,7 +3447,7 @@ type EnqueueOutcome struct {
 
 func (x *EnqueueOutcome) Reset() {
 	*x = EnqueueOutcome{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3030,7 +3459,7 @@ func (x *EnqueueOutcome) String() string {
 func (*EnqueueOutcome) ProtoMessage() {}
 
 func (x *EnqueueOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3043,7 +3472,7 @@ func (x *EnqueueOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueOutcome.ProtoReflect.Descriptor instead.
 func (*EnqueueOutcome) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{34}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EnqueueOutcome) GetJob() uint64 {
@@ -3084,7 +3513,7 @@ type ClaimResult struct {
 
 func (x *ClaimResult) Reset() {
 	*x = ClaimResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3525,7 @@ func (x *ClaimResult) String() string {
 func (*ClaimResult) ProtoMessage() {}
 
 func (x *ClaimResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3538,7 @@ func (x *ClaimResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimResult.ProtoReflect.Descriptor instead.
 func (*ClaimResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{35}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ClaimResult) GetRefusal() *Refusal {
@@ -3179,7 +3608,7 @@ type HeartbeatResult struct {
 
 func (x *HeartbeatResult) Reset() {
 	*x = HeartbeatResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3191,7 +3620,7 @@ func (x *HeartbeatResult) String() string {
 func (*HeartbeatResult) ProtoMessage() {}
 
 func (x *HeartbeatResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3204,7 +3633,7 @@ func (x *HeartbeatResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResult.ProtoReflect.Descriptor instead.
 func (*HeartbeatResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{36}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HeartbeatResult) GetStatuses() []ClaimStatus {
@@ -3240,7 +3669,7 @@ type FinishResult struct {
 
 func (x *FinishResult) Reset() {
 	*x = FinishResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3252,7 +3681,7 @@ func (x *FinishResult) String() string {
 func (*FinishResult) ProtoMessage() {}
 
 func (x *FinishResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3265,7 +3694,7 @@ func (x *FinishResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishResult.ProtoReflect.Descriptor instead.
 func (*FinishResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{37}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FinishResult) GetRefusal() *Refusal {
@@ -3305,7 +3734,7 @@ type ReleaseResult struct {
 
 func (x *ReleaseResult) Reset() {
 	*x = ReleaseResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3317,7 +3746,7 @@ func (x *ReleaseResult) String() string {
 func (*ReleaseResult) ProtoMessage() {}
 
 func (x *ReleaseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3759,7 @@ func (x *ReleaseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResult.ProtoReflect.Descriptor instead.
 func (*ReleaseResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{38}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReleaseResult) GetStatuses() []ClaimStatus {
@@ -3350,7 +3779,7 @@ type CancelResult struct {
 
 func (x *CancelResult) Reset() {
 	*x = CancelResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3791,7 @@ func (x *CancelResult) String() string {
 func (*CancelResult) ProtoMessage() {}
 
 func (x *CancelResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3804,7 @@ func (x *CancelResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResult.ProtoReflect.Descriptor instead.
 func (*CancelResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{39}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *CancelResult) GetCancelled() bool {
@@ -3401,7 +3830,7 @@ type RetryResult struct {
 
 func (x *RetryResult) Reset() {
 	*x = RetryResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3413,7 +3842,7 @@ func (x *RetryResult) String() string {
 func (*RetryResult) ProtoMessage() {}
 
 func (x *RetryResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3426,7 +3855,7 @@ func (x *RetryResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResult.ProtoReflect.Descriptor instead.
 func (*RetryResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{40}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RetryResult) GetJob() uint64 {
@@ -3434,6 +3863,234 @@ func (x *RetryResult) GetJob() uint64 {
 		return x.Job
 	}
 	return 0
+}
+
+type OutputResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Statuses      []*OutputStatus        `protobuf:"bytes,1,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputResult) Reset() {
+	*x = OutputResult{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputResult) ProtoMessage() {}
+
+func (x *OutputResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputResult.ProtoReflect.Descriptor instead.
+func (*OutputResult) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *OutputResult) GetStatuses() []*OutputStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+type OutputStatus struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status ClaimStatus            `protobuf:"varint,1,opt,name=status,proto3,enum=fairlane.log.v1.ClaimStatus" json:"status,omitempty"`
+	// end of the output of this attempt: the next offset.
+	End uint64 `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"`
+	// refusal of the part: a gap before it, or the state is full.
+	Refusal       *Refusal `protobuf:"bytes,3,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputStatus) Reset() {
+	*x = OutputStatus{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputStatus) ProtoMessage() {}
+
+func (x *OutputStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputStatus.ProtoReflect.Descriptor instead.
+func (*OutputStatus) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *OutputStatus) GetStatus() ClaimStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ClaimStatus_CLAIM_STATUS_UNSPECIFIED
+}
+
+func (x *OutputStatus) GetEnd() uint64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+func (x *OutputStatus) GetRefusal() *Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
+}
+
+type ManyResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Outcomes      []*ManyOutcome         `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManyResult) Reset() {
+	*x = ManyResult{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManyResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManyResult) ProtoMessage() {}
+
+func (x *ManyResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManyResult.ProtoReflect.Descriptor instead.
+func (*ManyResult) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ManyResult) GetOutcomes() []*ManyOutcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+type ManyOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	// changed: this command did it.
+	Changed bool  `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	State   State `protobuf:"varint,3,opt,name=state,proto3,enum=fairlane.log.v1.State" json:"state,omitempty"`
+	// new_job of a retry.
+	NewJob        uint64   `protobuf:"varint,4,opt,name=new_job,json=newJob,proto3" json:"new_job,omitempty"`
+	Refusal       *Refusal `protobuf:"bytes,5,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManyOutcome) Reset() {
+	*x = ManyOutcome{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManyOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManyOutcome) ProtoMessage() {}
+
+func (x *ManyOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManyOutcome.ProtoReflect.Descriptor instead.
+func (*ManyOutcome) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ManyOutcome) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *ManyOutcome) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+func (x *ManyOutcome) GetState() State {
+	if x != nil {
+		return x.State
+	}
+	return State_STATE_UNSPECIFIED
+}
+
+func (x *ManyOutcome) GetNewJob() uint64 {
+	if x != nil {
+		return x.NewJob
+	}
+	return 0
+}
+
+func (x *ManyOutcome) GetRefusal() *Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
 }
 
 type QueueResult struct {
@@ -3445,7 +4102,7 @@ type QueueResult struct {
 
 func (x *QueueResult) Reset() {
 	*x = QueueResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3457,7 +4114,7 @@ func (x *QueueResult) String() string {
 func (*QueueResult) ProtoMessage() {}
 
 func (x *QueueResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3470,7 +4127,7 @@ func (x *QueueResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueResult.ProtoReflect.Descriptor instead.
 func (*QueueResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{41}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *QueueResult) GetQueue() *Queue {
@@ -3489,7 +4146,7 @@ type SettingsResult struct {
 
 func (x *SettingsResult) Reset() {
 	*x = SettingsResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3501,7 +4158,7 @@ func (x *SettingsResult) String() string {
 func (*SettingsResult) ProtoMessage() {}
 
 func (x *SettingsResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3514,7 +4171,7 @@ func (x *SettingsResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsResult.ProtoReflect.Descriptor instead.
 func (*SettingsResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{42}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SettingsResult) GetSettings() *Settings {
@@ -3533,7 +4190,7 @@ type DrainResult struct {
 
 func (x *DrainResult) Reset() {
 	*x = DrainResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3545,7 +4202,7 @@ func (x *DrainResult) String() string {
 func (*DrainResult) ProtoMessage() {}
 
 func (x *DrainResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3558,7 +4215,7 @@ func (x *DrainResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResult.ProtoReflect.Descriptor instead.
 func (*DrainResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{43}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DrainResult) GetRunning() uint32 {
@@ -3597,13 +4254,16 @@ type Job struct {
 	RetriedAs     uint64                 `protobuf:"varint,24,opt,name=retried_as,json=retriedAs,proto3" json:"retried_as,omitempty"`
 	Place         uint64                 `protobuf:"varint,25,opt,name=place,proto3" json:"place,omitempty"`
 	Limits        *Limits                `protobuf:"bytes,26,opt,name=limits,proto3" json:"limits,omitempty"`
+	// placed_ms is when the place was drawn: since then the job waits in the lines. Since rules 2.
+	PlacedMs      int64     `protobuf:"varint,27,opt,name=placed_ms,json=placedMs,proto3" json:"placed_ms,omitempty"`
+	Progress      *Progress `protobuf:"bytes,28,opt,name=progress,proto3" json:"progress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3615,7 +4275,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3628,7 +4288,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{44}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Job) GetId() uint64 {
@@ -3813,6 +4473,20 @@ func (x *Job) GetLimits() *Limits {
 	return nil
 }
 
+func (x *Job) GetPlacedMs() int64 {
+	if x != nil {
+		return x.PlacedMs
+	}
+	return 0
+}
+
+func (x *Job) GetProgress() *Progress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
 type Queue struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3825,7 +4499,7 @@ type Queue struct {
 
 func (x *Queue) Reset() {
 	*x = Queue{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3837,7 +4511,7 @@ func (x *Queue) String() string {
 func (*Queue) ProtoMessage() {}
 
 func (x *Queue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3850,7 +4524,7 @@ func (x *Queue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Queue.ProtoReflect.Descriptor instead.
 func (*Queue) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{45}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Queue) GetName() string {
@@ -3896,7 +4570,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3908,7 +4582,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3921,7 +4595,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{46}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Counts) GetScheduled() int64 {
@@ -3985,7 +4659,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\n" +
 	"leadership\x18\x04 \x01(\x06R\n" +
 	"leadership\x124\n" +
-	"\bcommands\x18\x05 \x03(\v2\x18.fairlane.log.v1.CommandR\bcommands\"\xcf\a\n" +
+	"\bcommands\x18\x05 \x03(\v2\x18.fairlane.log.v1.CommandR\bcommands\"\xff\b\n" +
 	"\aCommand\x12/\n" +
 	"\x06repeat\x18\x01 \x01(\v2\x17.fairlane.log.v1.RepeatR\x06repeat\x127\n" +
 	"\bregister\x18\x02 \x01(\v2\x19.fairlane.log.v1.RegisterH\x00R\bregister\x12A\n" +
@@ -4008,7 +4682,12 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\bset_node\x18\x10 \x01(\v2\x18.fairlane.log.v1.SetNodeH\x00R\asetNode\x12=\n" +
 	"\n" +
 	"checkpoint\x18\x11 \x01(\v2\x1b.fairlane.log.v1.CheckpointH\x00R\n" +
-	"checkpointB\x04\n" +
+	"checkpoint\x121\n" +
+	"\x06output\x18\x12 \x01(\v2\x17.fairlane.log.v1.OutputH\x00R\x06output\x12>\n" +
+	"\vcancel_many\x18\x13 \x01(\v2\x1b.fairlane.log.v1.CancelManyH\x00R\n" +
+	"cancelMany\x12;\n" +
+	"\n" +
+	"retry_many\x18\x14 \x01(\v2\x1a.fairlane.log.v1.RetryManyH\x00R\tretryManyB\x04\n" +
 	"\x02op\"R\n" +
 	"\x06Repeat\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x16\n" +
@@ -4082,15 +4761,33 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x04lane\x18\x02 \x01(\rR\x04lane\"=\n" +
 	"\tHeartbeat\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x16\n" +
-	"\x06fences\x18\x02 \x03(\x04R\x06fences\"\x92\x02\n" +
+	"\x06fences\x18\x02 \x03(\x04R\x06fences\"\xc3\x02\n" +
 	"\x06Finish\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x124\n" +
 	"\asuccess\x18\x03 \x01(\v2\x18.fairlane.log.v1.SuccessH\x00R\asuccess\x124\n" +
 	"\afailure\x18\x04 \x01(\v2\x18.fairlane.log.v1.FailureH\x00R\afailure\x121\n" +
 	"\x06snooze\x18\x05 \x01(\v2\x17.fairlane.log.v1.SnoozeH\x00R\x06snooze\x12.\n" +
-	"\x04next\x18\x06 \x01(\v2\x1a.fairlane.log.v1.NextClaimR\x04nextB\t\n" +
-	"\aoutcome\"!\n" +
+	"\x04next\x18\x06 \x01(\v2\x1a.fairlane.log.v1.NextClaimR\x04next\x12/\n" +
+	"\x04rest\x18\a \x01(\v2\x1b.fairlane.log.v1.OutputRestR\x04restB\t\n" +
+	"\aoutcome\"8\n" +
+	"\n" +
+	"OutputRest\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x04R\x06offset\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"U\n" +
+	"\x06Output\x12\x18\n" +
+	"\asession\x18\x01 \x01(\x04R\asession\x121\n" +
+	"\x05parts\x18\x02 \x03(\v2\x1b.fairlane.log.v1.OutputPartR\x05parts\"\x85\x01\n" +
+	"\n" +
+	"OutputPart\x12\x14\n" +
+	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x125\n" +
+	"\bprogress\x18\x04 \x01(\v2\x19.fairlane.log.v1.ProgressR\bprogress\"K\n" +
+	"\bProgress\x12\x10\n" +
+	"\x03ppm\x18\x01 \x01(\rR\x03ppm\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x13\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"!\n" +
 	"\aSuccess\x12\x16\n" +
 	"\x06result\x18\x01 \x01(\fR\x06result\"w\n" +
 	"\aFailure\x12\x14\n" +
@@ -4108,7 +4805,12 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x06Cancel\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\"\x19\n" +
 	"\x05Retry\x12\x10\n" +
-	"\x03job\x18\x01 \x01(\x04R\x03job\"\xf6\x02\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\" \n" +
+	"\n" +
+	"CancelMany\x12\x12\n" +
+	"\x04jobs\x18\x01 \x03(\x04R\x04jobs\"\x1f\n" +
+	"\tRetryMany\x12\x12\n" +
+	"\x04jobs\x18\x01 \x03(\x04R\x04jobs\"\xf6\x02\n" +
 	"\rQueueSettings\x12.\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x15.fairlane.log.v1.ModeH\x00R\x04mode\x88\x01\x01\x12/\n" +
 	"\x06limits\x18\x02 \x01(\v2\x17.fairlane.log.v1.LimitsR\x06limits\x12$\n" +
@@ -4128,7 +4830,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x06paused\x18\x03 \x01(\bH\x00R\x06paused\x88\x01\x01B\t\n" +
 	"\a_paused\"!\n" +
 	"\vDeleteQueue\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\x9b\x06\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xdf\x06\n" +
 	"\bSettings\x12=\n" +
 	"\fdefault_mode\x18\x01 \x01(\x0e2\x15.fairlane.log.v1.ModeH\x00R\vdefaultMode\x88\x01\x01\x12\"\n" +
 	"\n" +
@@ -4146,7 +4848,8 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"max_queues\x18\v \x01(\x03H\tR\tmaxQueues\x88\x01\x01\x12 \n" +
 	"\tmax_users\x18\f \x01(\x03H\n" +
 	"R\bmaxUsers\x88\x01\x01\x125\n" +
-	"\x14max_idempotency_keys\x18\r \x01(\x03H\vR\x12maxIdempotencyKeys\x88\x01\x01B\x0f\n" +
+	"\x14max_idempotency_keys\x18\r \x01(\x03H\vR\x12maxIdempotencyKeys\x88\x01\x01\x12-\n" +
+	"\x10max_output_bytes\x18\x0e \x01(\x03H\fR\x0emaxOutputBytes\x88\x01\x01B\x0f\n" +
 	"\r_default_modeB\r\n" +
 	"\v_multi_userB\x10\n" +
 	"\x0e_create_queuesB\x0f\n" +
@@ -4159,7 +4862,8 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\v_max_queuesB\f\n" +
 	"\n" +
 	"_max_usersB\x17\n" +
-	"\x15_max_idempotency_keys\"D\n" +
+	"\x15_max_idempotency_keysB\x13\n" +
+	"\x11_max_output_bytes\"D\n" +
 	"\vSetSettings\x125\n" +
 	"\bsettings\x18\x01 \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\"]\n" +
 	"\aSetNode\x12\x0e\n" +
@@ -4168,7 +4872,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\vapi_address\x18\x03 \x01(\tR\n" +
 	"apiAddress\"\f\n" +
 	"\n" +
-	"Checkpoint\"\xf0\x05\n" +
+	"Checkpoint\"\xdc\x06\n" +
 	"\x06Result\x122\n" +
 	"\arefusal\x18\x01 \x01(\v2\x18.fairlane.log.v1.RefusalR\arefusal\x12:\n" +
 	"\asession\x18\x02 \x01(\v2\x1e.fairlane.log.v1.SessionResultH\x00R\asession\x12:\n" +
@@ -4182,7 +4886,9 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x05queue\x18\n" +
 	" \x01(\v2\x1c.fairlane.log.v1.QueueResultH\x00R\x05queue\x12=\n" +
 	"\bsettings\x18\v \x01(\v2\x1f.fairlane.log.v1.SettingsResultH\x00R\bsettings\x124\n" +
-	"\x05drain\x18\f \x01(\v2\x1c.fairlane.log.v1.DrainResultH\x00R\x05drain\x12\x14\n" +
+	"\x05drain\x18\f \x01(\v2\x1c.fairlane.log.v1.DrainResultH\x00R\x05drain\x127\n" +
+	"\x06output\x18\x0f \x01(\v2\x1d.fairlane.log.v1.OutputResultH\x00R\x06output\x121\n" +
+	"\x04many\x18\x10 \x01(\v2\x1b.fairlane.log.v1.ManyResultH\x00R\x04many\x12\x14\n" +
 	"\x05index\x18\r \x01(\x04R\x05index\x12\x14\n" +
 	"\x05place\x18\x0e \x01(\rR\x05placeB\a\n" +
 	"\x05value\"j\n" +
@@ -4229,13 +4935,28 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\tcancelled\x18\x01 \x01(\bR\tcancelled\x12,\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x16.fairlane.log.v1.StateR\x05state\"\x1f\n" +
 	"\vRetryResult\x12\x10\n" +
-	"\x03job\x18\x01 \x01(\x04R\x03job\";\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"I\n" +
+	"\fOutputResult\x129\n" +
+	"\bstatuses\x18\x01 \x03(\v2\x1d.fairlane.log.v1.OutputStatusR\bstatuses\"\x8a\x01\n" +
+	"\fOutputStatus\x124\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x1c.fairlane.log.v1.ClaimStatusR\x06status\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\x04R\x03end\x122\n" +
+	"\arefusal\x18\x03 \x01(\v2\x18.fairlane.log.v1.RefusalR\arefusal\"F\n" +
+	"\n" +
+	"ManyResult\x128\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x1c.fairlane.log.v1.ManyOutcomeR\boutcomes\"\xb4\x01\n" +
+	"\vManyOutcome\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\x12,\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x16.fairlane.log.v1.StateR\x05state\x12\x17\n" +
+	"\anew_job\x18\x04 \x01(\x04R\x06newJob\x122\n" +
+	"\arefusal\x18\x05 \x01(\v2\x18.fairlane.log.v1.RefusalR\arefusal\";\n" +
 	"\vQueueResult\x12,\n" +
 	"\x05queue\x18\x01 \x01(\v2\x16.fairlane.log.v1.QueueR\x05queue\"G\n" +
 	"\x0eSettingsResult\x125\n" +
 	"\bsettings\x18\x01 \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\"'\n" +
 	"\vDrainResult\x12\x18\n" +
-	"\arunning\x18\x01 \x01(\rR\arunning\"\xf2\x05\n" +
+	"\arunning\x18\x01 \x01(\rR\arunning\"\xc6\x06\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -4267,7 +4988,9 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\n" +
 	"retried_as\x18\x18 \x01(\x04R\tretriedAs\x12\x14\n" +
 	"\x05place\x18\x19 \x01(\x04R\x05place\x12/\n" +
-	"\x06limits\x18\x1a \x01(\v2\x17.fairlane.log.v1.LimitsR\x06limits\"\xa0\x01\n" +
+	"\x06limits\x18\x1a \x01(\v2\x17.fairlane.log.v1.LimitsR\x06limits\x12\x1b\n" +
+	"\tplaced_ms\x18\x1b \x01(\x03R\bplacedMs\x125\n" +
+	"\bprogress\x18\x1c \x01(\v2\x19.fairlane.log.v1.ProgressR\bprogress\"\xa0\x01\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1e.fairlane.log.v1.QueueSettingsR\bsettings\x12\x16\n" +
@@ -4288,7 +5011,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10MODE_ROUND_ROBIN\x10\x01\x12\r\n" +
-	"\tMODE_FIFO\x10\x02*\xbf\x03\n" +
+	"\tMODE_FIFO\x10\x02*\xd6\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12REASON_UNKNOWN_JOB\x10\x01\x12\x15\n" +
@@ -4308,7 +5031,8 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x13REASON_UNKNOWN_LANE\x10\x0e\x12\x12\n" +
 	"\x0eREASON_INVALID\x10\x0f\x12\x12\n" +
 	"\x0eREASON_NOT_ALL\x10\x10\x12\x17\n" +
-	"\x13REASON_NOT_A_WORKER\x10\x11*\\\n" +
+	"\x13REASON_NOT_A_WORKER\x10\x11\x12\x15\n" +
+	"\x11REASON_OUTPUT_GAP\x10\x12*\\\n" +
 	"\x05Empty\x12\x15\n" +
 	"\x11EMPTY_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rEMPTY_NOTHING\x10\x01\x12\x15\n" +
@@ -4342,7 +5066,7 @@ func file_fairlane_log_v1_batch_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlane_log_v1_batch_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_fairlane_log_v1_batch_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_fairlane_log_v1_batch_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_fairlane_log_v1_batch_proto_goTypes = []any{
 	(OnTimeout)(0),          // 0: fairlane.log.v1.OnTimeout
 	(Mode)(0),               // 1: fairlane.log.v1.Mode
@@ -4365,38 +5089,48 @@ var file_fairlane_log_v1_batch_proto_goTypes = []any{
 	(*Claim)(nil),           // 18: fairlane.log.v1.Claim
 	(*Heartbeat)(nil),       // 19: fairlane.log.v1.Heartbeat
 	(*Finish)(nil),          // 20: fairlane.log.v1.Finish
-	(*Success)(nil),         // 21: fairlane.log.v1.Success
-	(*Failure)(nil),         // 22: fairlane.log.v1.Failure
-	(*Snooze)(nil),          // 23: fairlane.log.v1.Snooze
-	(*NextClaim)(nil),       // 24: fairlane.log.v1.NextClaim
-	(*Release)(nil),         // 25: fairlane.log.v1.Release
-	(*Cancel)(nil),          // 26: fairlane.log.v1.Cancel
-	(*Retry)(nil),           // 27: fairlane.log.v1.Retry
-	(*QueueSettings)(nil),   // 28: fairlane.log.v1.QueueSettings
-	(*SetQueue)(nil),        // 29: fairlane.log.v1.SetQueue
-	(*DeleteQueue)(nil),     // 30: fairlane.log.v1.DeleteQueue
-	(*Settings)(nil),        // 31: fairlane.log.v1.Settings
-	(*SetSettings)(nil),     // 32: fairlane.log.v1.SetSettings
-	(*SetNode)(nil),         // 33: fairlane.log.v1.SetNode
-	(*Checkpoint)(nil),      // 34: fairlane.log.v1.Checkpoint
-	(*Result)(nil),          // 35: fairlane.log.v1.Result
-	(*Refusal)(nil),         // 36: fairlane.log.v1.Refusal
-	(*Param)(nil),           // 37: fairlane.log.v1.Param
-	(*SessionResult)(nil),   // 38: fairlane.log.v1.SessionResult
-	(*EnqueueResult)(nil),   // 39: fairlane.log.v1.EnqueueResult
-	(*EnqueueOutcome)(nil),  // 40: fairlane.log.v1.EnqueueOutcome
-	(*ClaimResult)(nil),     // 41: fairlane.log.v1.ClaimResult
-	(*HeartbeatResult)(nil), // 42: fairlane.log.v1.HeartbeatResult
-	(*FinishResult)(nil),    // 43: fairlane.log.v1.FinishResult
-	(*ReleaseResult)(nil),   // 44: fairlane.log.v1.ReleaseResult
-	(*CancelResult)(nil),    // 45: fairlane.log.v1.CancelResult
-	(*RetryResult)(nil),     // 46: fairlane.log.v1.RetryResult
-	(*QueueResult)(nil),     // 47: fairlane.log.v1.QueueResult
-	(*SettingsResult)(nil),  // 48: fairlane.log.v1.SettingsResult
-	(*DrainResult)(nil),     // 49: fairlane.log.v1.DrainResult
-	(*Job)(nil),             // 50: fairlane.log.v1.Job
-	(*Queue)(nil),           // 51: fairlane.log.v1.Queue
-	(*Counts)(nil),          // 52: fairlane.log.v1.Counts
+	(*OutputRest)(nil),      // 21: fairlane.log.v1.OutputRest
+	(*Output)(nil),          // 22: fairlane.log.v1.Output
+	(*OutputPart)(nil),      // 23: fairlane.log.v1.OutputPart
+	(*Progress)(nil),        // 24: fairlane.log.v1.Progress
+	(*Success)(nil),         // 25: fairlane.log.v1.Success
+	(*Failure)(nil),         // 26: fairlane.log.v1.Failure
+	(*Snooze)(nil),          // 27: fairlane.log.v1.Snooze
+	(*NextClaim)(nil),       // 28: fairlane.log.v1.NextClaim
+	(*Release)(nil),         // 29: fairlane.log.v1.Release
+	(*Cancel)(nil),          // 30: fairlane.log.v1.Cancel
+	(*Retry)(nil),           // 31: fairlane.log.v1.Retry
+	(*CancelMany)(nil),      // 32: fairlane.log.v1.CancelMany
+	(*RetryMany)(nil),       // 33: fairlane.log.v1.RetryMany
+	(*QueueSettings)(nil),   // 34: fairlane.log.v1.QueueSettings
+	(*SetQueue)(nil),        // 35: fairlane.log.v1.SetQueue
+	(*DeleteQueue)(nil),     // 36: fairlane.log.v1.DeleteQueue
+	(*Settings)(nil),        // 37: fairlane.log.v1.Settings
+	(*SetSettings)(nil),     // 38: fairlane.log.v1.SetSettings
+	(*SetNode)(nil),         // 39: fairlane.log.v1.SetNode
+	(*Checkpoint)(nil),      // 40: fairlane.log.v1.Checkpoint
+	(*Result)(nil),          // 41: fairlane.log.v1.Result
+	(*Refusal)(nil),         // 42: fairlane.log.v1.Refusal
+	(*Param)(nil),           // 43: fairlane.log.v1.Param
+	(*SessionResult)(nil),   // 44: fairlane.log.v1.SessionResult
+	(*EnqueueResult)(nil),   // 45: fairlane.log.v1.EnqueueResult
+	(*EnqueueOutcome)(nil),  // 46: fairlane.log.v1.EnqueueOutcome
+	(*ClaimResult)(nil),     // 47: fairlane.log.v1.ClaimResult
+	(*HeartbeatResult)(nil), // 48: fairlane.log.v1.HeartbeatResult
+	(*FinishResult)(nil),    // 49: fairlane.log.v1.FinishResult
+	(*ReleaseResult)(nil),   // 50: fairlane.log.v1.ReleaseResult
+	(*CancelResult)(nil),    // 51: fairlane.log.v1.CancelResult
+	(*RetryResult)(nil),     // 52: fairlane.log.v1.RetryResult
+	(*OutputResult)(nil),    // 53: fairlane.log.v1.OutputResult
+	(*OutputStatus)(nil),    // 54: fairlane.log.v1.OutputStatus
+	(*ManyResult)(nil),      // 55: fairlane.log.v1.ManyResult
+	(*ManyOutcome)(nil),     // 56: fairlane.log.v1.ManyOutcome
+	(*QueueResult)(nil),     // 57: fairlane.log.v1.QueueResult
+	(*SettingsResult)(nil),  // 58: fairlane.log.v1.SettingsResult
+	(*DrainResult)(nil),     // 59: fairlane.log.v1.DrainResult
+	(*Job)(nil),             // 60: fairlane.log.v1.Job
+	(*Queue)(nil),           // 61: fairlane.log.v1.Queue
+	(*Counts)(nil),          // 62: fairlane.log.v1.Counts
 }
 var file_fairlane_log_v1_batch_proto_depIdxs = []int32{
 	7,  // 0: fairlane.log.v1.Batch.commands:type_name -> fairlane.log.v1.Command
@@ -4409,67 +5143,82 @@ var file_fairlane_log_v1_batch_proto_depIdxs = []int32{
 	18, // 7: fairlane.log.v1.Command.claim:type_name -> fairlane.log.v1.Claim
 	19, // 8: fairlane.log.v1.Command.heartbeat:type_name -> fairlane.log.v1.Heartbeat
 	20, // 9: fairlane.log.v1.Command.finish:type_name -> fairlane.log.v1.Finish
-	25, // 10: fairlane.log.v1.Command.release:type_name -> fairlane.log.v1.Release
-	26, // 11: fairlane.log.v1.Command.cancel:type_name -> fairlane.log.v1.Cancel
-	27, // 12: fairlane.log.v1.Command.retry:type_name -> fairlane.log.v1.Retry
-	29, // 13: fairlane.log.v1.Command.set_queue:type_name -> fairlane.log.v1.SetQueue
-	30, // 14: fairlane.log.v1.Command.delete_queue:type_name -> fairlane.log.v1.DeleteQueue
-	32, // 15: fairlane.log.v1.Command.set_settings:type_name -> fairlane.log.v1.SetSettings
-	33, // 16: fairlane.log.v1.Command.set_node:type_name -> fairlane.log.v1.SetNode
-	34, // 17: fairlane.log.v1.Command.checkpoint:type_name -> fairlane.log.v1.Checkpoint
-	9,  // 18: fairlane.log.v1.Register.lanes:type_name -> fairlane.log.v1.Lane
-	0,  // 19: fairlane.log.v1.Limits.on_timeout:type_name -> fairlane.log.v1.OnTimeout
-	14, // 20: fairlane.log.v1.NewJob.limits:type_name -> fairlane.log.v1.Limits
-	15, // 21: fairlane.log.v1.NewJob.labels:type_name -> fairlane.log.v1.Label
-	16, // 22: fairlane.log.v1.Enqueue.jobs:type_name -> fairlane.log.v1.NewJob
-	21, // 23: fairlane.log.v1.Finish.success:type_name -> fairlane.log.v1.Success
-	22, // 24: fairlane.log.v1.Finish.failure:type_name -> fairlane.log.v1.Failure
-	23, // 25: fairlane.log.v1.Finish.snooze:type_name -> fairlane.log.v1.Snooze
-	24, // 26: fairlane.log.v1.Finish.next:type_name -> fairlane.log.v1.NextClaim
-	1,  // 27: fairlane.log.v1.QueueSettings.mode:type_name -> fairlane.log.v1.Mode
-	14, // 28: fairlane.log.v1.QueueSettings.limits:type_name -> fairlane.log.v1.Limits
-	28, // 29: fairlane.log.v1.SetQueue.settings:type_name -> fairlane.log.v1.QueueSettings
-	1,  // 30: fairlane.log.v1.Settings.default_mode:type_name -> fairlane.log.v1.Mode
-	14, // 31: fairlane.log.v1.Settings.limits:type_name -> fairlane.log.v1.Limits
-	31, // 32: fairlane.log.v1.SetSettings.settings:type_name -> fairlane.log.v1.Settings
-	36, // 33: fairlane.log.v1.Result.refusal:type_name -> fairlane.log.v1.Refusal
-	38, // 34: fairlane.log.v1.Result.session:type_name -> fairlane.log.v1.SessionResult
-	39, // 35: fairlane.log.v1.Result.enqueue:type_name -> fairlane.log.v1.EnqueueResult
-	41, // 36: fairlane.log.v1.Result.claim:type_name -> fairlane.log.v1.ClaimResult
-	42, // 37: fairlane.log.v1.Result.heartbeat:type_name -> fairlane.log.v1.HeartbeatResult
-	43, // 38: fairlane.log.v1.Result.finish:type_name -> fairlane.log.v1.FinishResult
-	44, // 39: fairlane.log.v1.Result.release:type_name -> fairlane.log.v1.ReleaseResult
-	45, // 40: fairlane.log.v1.Result.cancel:type_name -> fairlane.log.v1.CancelResult
-	46, // 41: fairlane.log.v1.Result.retry:type_name -> fairlane.log.v1.RetryResult
-	47, // 42: fairlane.log.v1.Result.queue:type_name -> fairlane.log.v1.QueueResult
-	48, // 43: fairlane.log.v1.Result.settings:type_name -> fairlane.log.v1.SettingsResult
-	49, // 44: fairlane.log.v1.Result.drain:type_name -> fairlane.log.v1.DrainResult
-	2,  // 45: fairlane.log.v1.Refusal.reason:type_name -> fairlane.log.v1.Reason
-	37, // 46: fairlane.log.v1.Refusal.params:type_name -> fairlane.log.v1.Param
-	9,  // 47: fairlane.log.v1.SessionResult.lanes:type_name -> fairlane.log.v1.Lane
-	40, // 48: fairlane.log.v1.EnqueueResult.outcomes:type_name -> fairlane.log.v1.EnqueueOutcome
-	36, // 49: fairlane.log.v1.EnqueueOutcome.refusal:type_name -> fairlane.log.v1.Refusal
-	36, // 50: fairlane.log.v1.ClaimResult.refusal:type_name -> fairlane.log.v1.Refusal
-	3,  // 51: fairlane.log.v1.ClaimResult.empty:type_name -> fairlane.log.v1.Empty
-	50, // 52: fairlane.log.v1.ClaimResult.job:type_name -> fairlane.log.v1.Job
-	4,  // 53: fairlane.log.v1.HeartbeatResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
-	36, // 54: fairlane.log.v1.FinishResult.refusal:type_name -> fairlane.log.v1.Refusal
-	5,  // 55: fairlane.log.v1.FinishResult.state:type_name -> fairlane.log.v1.State
-	41, // 56: fairlane.log.v1.FinishResult.next:type_name -> fairlane.log.v1.ClaimResult
-	4,  // 57: fairlane.log.v1.ReleaseResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
-	5,  // 58: fairlane.log.v1.CancelResult.state:type_name -> fairlane.log.v1.State
-	51, // 59: fairlane.log.v1.QueueResult.queue:type_name -> fairlane.log.v1.Queue
-	31, // 60: fairlane.log.v1.SettingsResult.settings:type_name -> fairlane.log.v1.Settings
-	5,  // 61: fairlane.log.v1.Job.state:type_name -> fairlane.log.v1.State
-	15, // 62: fairlane.log.v1.Job.labels:type_name -> fairlane.log.v1.Label
-	14, // 63: fairlane.log.v1.Job.limits:type_name -> fairlane.log.v1.Limits
-	28, // 64: fairlane.log.v1.Queue.settings:type_name -> fairlane.log.v1.QueueSettings
-	52, // 65: fairlane.log.v1.Queue.counts:type_name -> fairlane.log.v1.Counts
-	66, // [66:66] is the sub-list for method output_type
-	66, // [66:66] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	29, // 10: fairlane.log.v1.Command.release:type_name -> fairlane.log.v1.Release
+	30, // 11: fairlane.log.v1.Command.cancel:type_name -> fairlane.log.v1.Cancel
+	31, // 12: fairlane.log.v1.Command.retry:type_name -> fairlane.log.v1.Retry
+	35, // 13: fairlane.log.v1.Command.set_queue:type_name -> fairlane.log.v1.SetQueue
+	36, // 14: fairlane.log.v1.Command.delete_queue:type_name -> fairlane.log.v1.DeleteQueue
+	38, // 15: fairlane.log.v1.Command.set_settings:type_name -> fairlane.log.v1.SetSettings
+	39, // 16: fairlane.log.v1.Command.set_node:type_name -> fairlane.log.v1.SetNode
+	40, // 17: fairlane.log.v1.Command.checkpoint:type_name -> fairlane.log.v1.Checkpoint
+	22, // 18: fairlane.log.v1.Command.output:type_name -> fairlane.log.v1.Output
+	32, // 19: fairlane.log.v1.Command.cancel_many:type_name -> fairlane.log.v1.CancelMany
+	33, // 20: fairlane.log.v1.Command.retry_many:type_name -> fairlane.log.v1.RetryMany
+	9,  // 21: fairlane.log.v1.Register.lanes:type_name -> fairlane.log.v1.Lane
+	0,  // 22: fairlane.log.v1.Limits.on_timeout:type_name -> fairlane.log.v1.OnTimeout
+	14, // 23: fairlane.log.v1.NewJob.limits:type_name -> fairlane.log.v1.Limits
+	15, // 24: fairlane.log.v1.NewJob.labels:type_name -> fairlane.log.v1.Label
+	16, // 25: fairlane.log.v1.Enqueue.jobs:type_name -> fairlane.log.v1.NewJob
+	25, // 26: fairlane.log.v1.Finish.success:type_name -> fairlane.log.v1.Success
+	26, // 27: fairlane.log.v1.Finish.failure:type_name -> fairlane.log.v1.Failure
+	27, // 28: fairlane.log.v1.Finish.snooze:type_name -> fairlane.log.v1.Snooze
+	28, // 29: fairlane.log.v1.Finish.next:type_name -> fairlane.log.v1.NextClaim
+	21, // 30: fairlane.log.v1.Finish.rest:type_name -> fairlane.log.v1.OutputRest
+	23, // 31: fairlane.log.v1.Output.parts:type_name -> fairlane.log.v1.OutputPart
+	24, // 32: fairlane.log.v1.OutputPart.progress:type_name -> fairlane.log.v1.Progress
+	1,  // 33: fairlane.log.v1.QueueSettings.mode:type_name -> fairlane.log.v1.Mode
+	14, // 34: fairlane.log.v1.QueueSettings.limits:type_name -> fairlane.log.v1.Limits
+	34, // 35: fairlane.log.v1.SetQueue.settings:type_name -> fairlane.log.v1.QueueSettings
+	1,  // 36: fairlane.log.v1.Settings.default_mode:type_name -> fairlane.log.v1.Mode
+	14, // 37: fairlane.log.v1.Settings.limits:type_name -> fairlane.log.v1.Limits
+	37, // 38: fairlane.log.v1.SetSettings.settings:type_name -> fairlane.log.v1.Settings
+	42, // 39: fairlane.log.v1.Result.refusal:type_name -> fairlane.log.v1.Refusal
+	44, // 40: fairlane.log.v1.Result.session:type_name -> fairlane.log.v1.SessionResult
+	45, // 41: fairlane.log.v1.Result.enqueue:type_name -> fairlane.log.v1.EnqueueResult
+	47, // 42: fairlane.log.v1.Result.claim:type_name -> fairlane.log.v1.ClaimResult
+	48, // 43: fairlane.log.v1.Result.heartbeat:type_name -> fairlane.log.v1.HeartbeatResult
+	49, // 44: fairlane.log.v1.Result.finish:type_name -> fairlane.log.v1.FinishResult
+	50, // 45: fairlane.log.v1.Result.release:type_name -> fairlane.log.v1.ReleaseResult
+	51, // 46: fairlane.log.v1.Result.cancel:type_name -> fairlane.log.v1.CancelResult
+	52, // 47: fairlane.log.v1.Result.retry:type_name -> fairlane.log.v1.RetryResult
+	57, // 48: fairlane.log.v1.Result.queue:type_name -> fairlane.log.v1.QueueResult
+	58, // 49: fairlane.log.v1.Result.settings:type_name -> fairlane.log.v1.SettingsResult
+	59, // 50: fairlane.log.v1.Result.drain:type_name -> fairlane.log.v1.DrainResult
+	53, // 51: fairlane.log.v1.Result.output:type_name -> fairlane.log.v1.OutputResult
+	55, // 52: fairlane.log.v1.Result.many:type_name -> fairlane.log.v1.ManyResult
+	2,  // 53: fairlane.log.v1.Refusal.reason:type_name -> fairlane.log.v1.Reason
+	43, // 54: fairlane.log.v1.Refusal.params:type_name -> fairlane.log.v1.Param
+	9,  // 55: fairlane.log.v1.SessionResult.lanes:type_name -> fairlane.log.v1.Lane
+	46, // 56: fairlane.log.v1.EnqueueResult.outcomes:type_name -> fairlane.log.v1.EnqueueOutcome
+	42, // 57: fairlane.log.v1.EnqueueOutcome.refusal:type_name -> fairlane.log.v1.Refusal
+	42, // 58: fairlane.log.v1.ClaimResult.refusal:type_name -> fairlane.log.v1.Refusal
+	3,  // 59: fairlane.log.v1.ClaimResult.empty:type_name -> fairlane.log.v1.Empty
+	60, // 60: fairlane.log.v1.ClaimResult.job:type_name -> fairlane.log.v1.Job
+	4,  // 61: fairlane.log.v1.HeartbeatResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
+	42, // 62: fairlane.log.v1.FinishResult.refusal:type_name -> fairlane.log.v1.Refusal
+	5,  // 63: fairlane.log.v1.FinishResult.state:type_name -> fairlane.log.v1.State
+	47, // 64: fairlane.log.v1.FinishResult.next:type_name -> fairlane.log.v1.ClaimResult
+	4,  // 65: fairlane.log.v1.ReleaseResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
+	5,  // 66: fairlane.log.v1.CancelResult.state:type_name -> fairlane.log.v1.State
+	54, // 67: fairlane.log.v1.OutputResult.statuses:type_name -> fairlane.log.v1.OutputStatus
+	4,  // 68: fairlane.log.v1.OutputStatus.status:type_name -> fairlane.log.v1.ClaimStatus
+	42, // 69: fairlane.log.v1.OutputStatus.refusal:type_name -> fairlane.log.v1.Refusal
+	56, // 70: fairlane.log.v1.ManyResult.outcomes:type_name -> fairlane.log.v1.ManyOutcome
+	5,  // 71: fairlane.log.v1.ManyOutcome.state:type_name -> fairlane.log.v1.State
+	42, // 72: fairlane.log.v1.ManyOutcome.refusal:type_name -> fairlane.log.v1.Refusal
+	61, // 73: fairlane.log.v1.QueueResult.queue:type_name -> fairlane.log.v1.Queue
+	37, // 74: fairlane.log.v1.SettingsResult.settings:type_name -> fairlane.log.v1.Settings
+	5,  // 75: fairlane.log.v1.Job.state:type_name -> fairlane.log.v1.State
+	15, // 76: fairlane.log.v1.Job.labels:type_name -> fairlane.log.v1.Label
+	14, // 77: fairlane.log.v1.Job.limits:type_name -> fairlane.log.v1.Limits
+	24, // 78: fairlane.log.v1.Job.progress:type_name -> fairlane.log.v1.Progress
+	34, // 79: fairlane.log.v1.Queue.settings:type_name -> fairlane.log.v1.QueueSettings
+	62, // 80: fairlane.log.v1.Queue.counts:type_name -> fairlane.log.v1.Counts
+	81, // [81:81] is the sub-list for method output_type
+	81, // [81:81] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_log_v1_batch_proto_init() }
@@ -4494,6 +5243,9 @@ func file_fairlane_log_v1_batch_proto_init() {
 		(*Command_SetSettings)(nil),
 		(*Command_SetNode)(nil),
 		(*Command_Checkpoint)(nil),
+		(*Command_Output)(nil),
+		(*Command_CancelMany)(nil),
+		(*Command_RetryMany)(nil),
 	}
 	file_fairlane_log_v1_batch_proto_msgTypes[8].OneofWrappers = []any{}
 	file_fairlane_log_v1_batch_proto_msgTypes[14].OneofWrappers = []any{
@@ -4501,11 +5253,11 @@ func file_fairlane_log_v1_batch_proto_init() {
 		(*Finish_Failure)(nil),
 		(*Finish_Snooze)(nil),
 	}
-	file_fairlane_log_v1_batch_proto_msgTypes[16].OneofWrappers = []any{}
-	file_fairlane_log_v1_batch_proto_msgTypes[22].OneofWrappers = []any{}
-	file_fairlane_log_v1_batch_proto_msgTypes[23].OneofWrappers = []any{}
-	file_fairlane_log_v1_batch_proto_msgTypes[25].OneofWrappers = []any{}
-	file_fairlane_log_v1_batch_proto_msgTypes[29].OneofWrappers = []any{
+	file_fairlane_log_v1_batch_proto_msgTypes[20].OneofWrappers = []any{}
+	file_fairlane_log_v1_batch_proto_msgTypes[28].OneofWrappers = []any{}
+	file_fairlane_log_v1_batch_proto_msgTypes[29].OneofWrappers = []any{}
+	file_fairlane_log_v1_batch_proto_msgTypes[31].OneofWrappers = []any{}
+	file_fairlane_log_v1_batch_proto_msgTypes[35].OneofWrappers = []any{
 		(*Result_Session)(nil),
 		(*Result_Enqueue)(nil),
 		(*Result_Claim)(nil),
@@ -4517,6 +5269,8 @@ func file_fairlane_log_v1_batch_proto_init() {
 		(*Result_Queue)(nil),
 		(*Result_Settings)(nil),
 		(*Result_Drain)(nil),
+		(*Result_Output)(nil),
+		(*Result_Many)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4524,7 +5278,7 @@ func file_fairlane_log_v1_batch_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_log_v1_batch_proto_rawDesc), len(file_fairlane_log_v1_batch_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   47,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -23,6 +23,115 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type StepKind int32
+
+const (
+	StepKind_STEP_KIND_UNSPECIFIED StepKind = 0
+	StepKind_STEP_KIND_ENQUEUED    StepKind = 1
+	// Waits until until_ms: enqueued with a delay.
+	StepKind_STEP_KIND_DELAYED StepKind = 2
+	// The time came for which it waited.
+	StepKind_STEP_KIND_DUE       StepKind = 3
+	StepKind_STEP_KIND_CLAIMED   StepKind = 4
+	StepKind_STEP_KIND_SUCCEEDED StepKind = 5
+	// The worker reported a failure: another attempt, at until_ms if set.
+	StepKind_STEP_KIND_FAILED_RETRY StepKind = 6
+	// The worker reported a failure, and no attempt was left.
+	StepKind_STEP_KIND_FAILED StepKind = 7
+	// The worker said that another attempt makes no sense.
+	StepKind_STEP_KIND_DISCARDED StepKind = 8
+	StepKind_STEP_KIND_SNOOZED   StepKind = 9
+	StepKind_STEP_KIND_RELEASED  StepKind = 10
+	// The lease ended without a heartbeat: another attempt.
+	StepKind_STEP_KIND_LEASE_ENDED_RETRY StepKind = 11
+	// The lease ended, and no attempt was left or on_timeout is fail.
+	StepKind_STEP_KIND_LEASE_ENDED     StepKind = 12
+	StepKind_STEP_KIND_RUN_LIMIT_RETRY StepKind = 13
+	StepKind_STEP_KIND_RUN_LIMIT       StepKind = 14
+	// Another process took the worker's name and said that the former one is gone.
+	StepKind_STEP_KIND_WORKER_GONE_RETRY StepKind = 15
+	StepKind_STEP_KIND_WORKER_GONE       StepKind = 16
+	StepKind_STEP_KIND_CANCELLED         StepKind = 17
+	// The worker let go of a job that had been cancelled.
+	StepKind_STEP_KIND_LET_GO          StepKind = 18
+	StepKind_STEP_KIND_RETRIED_BY_HAND StepKind = 19
+)
+
+// Enum value maps for StepKind.
+var (
+	StepKind_name = map[int32]string{
+		0:  "STEP_KIND_UNSPECIFIED",
+		1:  "STEP_KIND_ENQUEUED",
+		2:  "STEP_KIND_DELAYED",
+		3:  "STEP_KIND_DUE",
+		4:  "STEP_KIND_CLAIMED",
+		5:  "STEP_KIND_SUCCEEDED",
+		6:  "STEP_KIND_FAILED_RETRY",
+		7:  "STEP_KIND_FAILED",
+		8:  "STEP_KIND_DISCARDED",
+		9:  "STEP_KIND_SNOOZED",
+		10: "STEP_KIND_RELEASED",
+		11: "STEP_KIND_LEASE_ENDED_RETRY",
+		12: "STEP_KIND_LEASE_ENDED",
+		13: "STEP_KIND_RUN_LIMIT_RETRY",
+		14: "STEP_KIND_RUN_LIMIT",
+		15: "STEP_KIND_WORKER_GONE_RETRY",
+		16: "STEP_KIND_WORKER_GONE",
+		17: "STEP_KIND_CANCELLED",
+		18: "STEP_KIND_LET_GO",
+		19: "STEP_KIND_RETRIED_BY_HAND",
+	}
+	StepKind_value = map[string]int32{
+		"STEP_KIND_UNSPECIFIED":       0,
+		"STEP_KIND_ENQUEUED":          1,
+		"STEP_KIND_DELAYED":           2,
+		"STEP_KIND_DUE":               3,
+		"STEP_KIND_CLAIMED":           4,
+		"STEP_KIND_SUCCEEDED":         5,
+		"STEP_KIND_FAILED_RETRY":      6,
+		"STEP_KIND_FAILED":            7,
+		"STEP_KIND_DISCARDED":         8,
+		"STEP_KIND_SNOOZED":           9,
+		"STEP_KIND_RELEASED":          10,
+		"STEP_KIND_LEASE_ENDED_RETRY": 11,
+		"STEP_KIND_LEASE_ENDED":       12,
+		"STEP_KIND_RUN_LIMIT_RETRY":   13,
+		"STEP_KIND_RUN_LIMIT":         14,
+		"STEP_KIND_WORKER_GONE_RETRY": 15,
+		"STEP_KIND_WORKER_GONE":       16,
+		"STEP_KIND_CANCELLED":         17,
+		"STEP_KIND_LET_GO":            18,
+		"STEP_KIND_RETRIED_BY_HAND":   19,
+	}
+)
+
+func (x StepKind) Enum() *StepKind {
+	p := new(StepKind)
+	*p = x
+	return p
+}
+
+func (x StepKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StepKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_log_v1_record_proto_enumTypes[0].Descriptor()
+}
+
+func (StepKind) Type() protoreflect.EnumType {
+	return &file_fairlane_log_v1_record_proto_enumTypes[0]
+}
+
+func (x StepKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StepKind.Descriptor instead.
+func (StepKind) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{0}
+}
+
 type HeaderRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint32                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -362,10 +471,12 @@ func (x *FinishRecord) GetFence() uint64 {
 }
 
 type JobRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *Job                   `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Exclusions    []*ExclusionRecord     `protobuf:"bytes,2,rep,name=exclusions,proto3" json:"exclusions,omitempty"`
-	Finish        *FinishRecord          `protobuf:"bytes,3,opt,name=finish,proto3" json:"finish,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Job        *Job                   `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Exclusions []*ExclusionRecord     `protobuf:"bytes,2,rep,name=exclusions,proto3" json:"exclusions,omitempty"`
+	Finish     *FinishRecord          `protobuf:"bytes,3,opt,name=finish,proto3" json:"finish,omitempty"`
+	// steps is an encoded Steps message: one is appended without reading the others.
+	Steps         []byte `protobuf:"bytes,4,opt,name=steps,proto3" json:"steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -417,6 +528,13 @@ func (x *JobRecord) GetExclusions() []*ExclusionRecord {
 func (x *JobRecord) GetFinish() *FinishRecord {
 	if x != nil {
 		return x.Finish
+	}
+	return nil
+}
+
+func (x *JobRecord) GetSteps() []byte {
+	if x != nil {
+		return x.Steps
 	}
 	return nil
 }
@@ -895,6 +1013,441 @@ func (x *UserRecord) GetIdleSinceMs() int64 {
 	return 0
 }
 
+// Steps of a job, oldest first. Since rules 2.
+type Steps struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Steps []*Step                `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	// dropped steps, between the first and the second that are kept.
+	Dropped       uint32 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Steps) Reset() {
+	*x = Steps{}
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Steps) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Steps) ProtoMessage() {}
+
+func (x *Steps) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Steps.ProtoReflect.Descriptor instead.
+func (*Steps) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Steps) GetSteps() []*Step {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Steps) GetDropped() uint32 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
+type Step struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  StepKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=fairlane.log.v1.StepKind" json:"kind,omitempty"`
+	// index of the log entry.
+	Index uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	AtMs  int64  `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	// worker, lane, fence and attempt of the claim concerned; 0 and empty when none is.
+	Worker        string `protobuf:"bytes,4,opt,name=worker,proto3" json:"worker,omitempty"`
+	Lane          uint32 `protobuf:"varint,5,opt,name=lane,proto3" json:"lane,omitempty"`
+	Fence         uint64 `protobuf:"varint,6,opt,name=fence,proto3" json:"fence,omitempty"`
+	Attempt       int32  `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	UntilMs       int64  `protobuf:"varint,8,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Step) Reset() {
+	*x = Step{}
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Step) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Step) ProtoMessage() {}
+
+func (x *Step) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Step.ProtoReflect.Descriptor instead.
+func (*Step) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Step) GetKind() StepKind {
+	if x != nil {
+		return x.Kind
+	}
+	return StepKind_STEP_KIND_UNSPECIFIED
+}
+
+func (x *Step) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Step) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Step) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Step) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *Step) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *Step) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Step) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+// DecisionRecord says why a claim got its job. The last 16,384 claims have one. Since rules 2.
+type DecisionRecord struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Epoch   uint32                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Index   uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Place   uint32                 `protobuf:"varint,3,opt,name=place,proto3" json:"place,omitempty"`
+	Fence   uint64                 `protobuf:"varint,4,opt,name=fence,proto3" json:"fence,omitempty"`
+	Job     uint64                 `protobuf:"varint,5,opt,name=job,proto3" json:"job,omitempty"`
+	Queue   string                 `protobuf:"bytes,6,opt,name=queue,proto3" json:"queue,omitempty"`
+	User    string                 `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
+	Worker  string                 `protobuf:"bytes,8,opt,name=worker,proto3" json:"worker,omitempty"`
+	Session uint64                 `protobuf:"varint,9,opt,name=session,proto3" json:"session,omitempty"`
+	Lane    uint32                 `protobuf:"varint,10,opt,name=lane,proto3" json:"lane,omitempty"`
+	// line in which the job was found, and its position in the lane's chain.
+	Line     string `protobuf:"bytes,11,opt,name=line,proto3" json:"line,omitempty"`
+	Position uint32 `protobuf:"varint,12,opt,name=position,proto3" json:"position,omitempty"`
+	Mode     Mode   `protobuf:"varint,13,opt,name=mode,proto3,enum=fairlane.log.v1.Mode" json:"mode,omitempty"`
+	// turn: the user's last claim in this line before; 0: it was never served in it.
+	Turn     uint64 `protobuf:"varint,14,opt,name=turn,proto3" json:"turn,omitempty"`
+	Priority int32  `protobuf:"varint,15,opt,name=priority,proto3" json:"priority,omitempty"`
+	JobPlace uint64 `protobuf:"varint,16,opt,name=job_place,json=jobPlace,proto3" json:"job_place,omitempty"`
+	// waited_ms since the place was drawn.
+	WaitedMs int64 `protobuf:"varint,17,opt,name=waited_ms,json=waitedMs,proto3" json:"waited_ms,omitempty"`
+	// only_user: the worker serves this user alone, so turns did not count.
+	OnlyUser bool  `protobuf:"varint,18,opt,name=only_user,json=onlyUser,proto3" json:"only_user,omitempty"`
+	AtMs     int64 `protobuf:"varint,19,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Attempt  int32 `protobuf:"varint,20,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// waiting jobs on the whole board when the claim was decided, this one included.
+	Waiting       uint64 `protobuf:"varint,21,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecisionRecord) Reset() {
+	*x = DecisionRecord{}
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecisionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecisionRecord) ProtoMessage() {}
+
+func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
+func (*DecisionRecord) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DecisionRecord) GetEpoch() uint32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetPlace() uint32 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetPosition() uint32 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetMode() Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Mode_MODE_UNSPECIFIED
+}
+
+func (x *DecisionRecord) GetTurn() uint64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetJobPlace() uint64 {
+	if x != nil {
+		return x.JobPlace
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetWaitedMs() int64 {
+	if x != nil {
+		return x.WaitedMs
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetOnlyUser() bool {
+	if x != nil {
+		return x.OnlyUser
+	}
+	return false
+}
+
+func (x *DecisionRecord) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+// ChunkRecord is a piece of the output of a job.
+type ChunkRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Attempt       int32                  `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Offset        uint64                 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	Data          []byte                 `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChunkRecord) Reset() {
+	*x = ChunkRecord{}
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChunkRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChunkRecord) ProtoMessage() {}
+
+func (x *ChunkRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChunkRecord.ProtoReflect.Descriptor instead.
+func (*ChunkRecord) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ChunkRecord) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *ChunkRecord) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *ChunkRecord) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *ChunkRecord) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type EndRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
@@ -905,7 +1458,7 @@ type EndRecord struct {
 
 func (x *EndRecord) Reset() {
 	*x = EndRecord{}
-	mi := &file_fairlane_log_v1_record_proto_msgTypes[11]
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1470,7 @@ func (x *EndRecord) String() string {
 func (*EndRecord) ProtoMessage() {}
 
 func (x *EndRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_record_proto_msgTypes[11]
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1483,7 @@ func (x *EndRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndRecord.ProtoReflect.Descriptor instead.
 func (*EndRecord) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{11}
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EndRecord) GetRecords() uint64 {
@@ -984,13 +1537,14 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12,\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x16.fairlane.log.v1.StateR\x05state\x12\x1c\n" +
 	"\tcancelled\x18\x03 \x01(\bR\tcancelled\x12\x14\n" +
-	"\x05fence\x18\x04 \x01(\x04R\x05fence\"\xac\x01\n" +
+	"\x05fence\x18\x04 \x01(\x04R\x05fence\"\xc2\x01\n" +
 	"\tJobRecord\x12&\n" +
 	"\x03job\x18\x01 \x01(\v2\x14.fairlane.log.v1.JobR\x03job\x12@\n" +
 	"\n" +
 	"exclusions\x18\x02 \x03(\v2 .fairlane.log.v1.ExclusionRecordR\n" +
 	"exclusions\x125\n" +
-	"\x06finish\x18\x03 \x01(\v2\x1d.fairlane.log.v1.FinishRecordR\x06finish\"\xb7\x01\n" +
+	"\x06finish\x18\x03 \x01(\v2\x1d.fairlane.log.v1.FinishRecordR\x06finish\x12\x14\n" +
+	"\x05steps\x18\x04 \x01(\fR\x05steps\"\xb7\x01\n" +
 	"\vClaimRecord\x12\x14\n" +
 	"\x05fence\x18\x01 \x01(\x04R\x05fence\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\x04R\x03job\x12\x18\n" +
@@ -1031,10 +1585,72 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"UserRecord\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
-	"\ridle_since_ms\x18\x02 \x01(\x03R\vidleSinceMs\"=\n" +
+	"\ridle_since_ms\x18\x02 \x01(\x03R\vidleSinceMs\"N\n" +
+	"\x05Steps\x12+\n" +
+	"\x05steps\x18\x01 \x03(\v2\x15.fairlane.log.v1.StepR\x05steps\x12\x18\n" +
+	"\adropped\x18\x02 \x01(\rR\adropped\"\xd7\x01\n" +
+	"\x04Step\x12-\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x19.fairlane.log.v1.StepKindR\x04kind\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x13\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\x12\x16\n" +
+	"\x06worker\x18\x04 \x01(\tR\x06worker\x12\x12\n" +
+	"\x04lane\x18\x05 \x01(\rR\x04lane\x12\x14\n" +
+	"\x05fence\x18\x06 \x01(\x04R\x05fence\x12\x18\n" +
+	"\aattempt\x18\a \x01(\x05R\aattempt\x12\x19\n" +
+	"\buntil_ms\x18\b \x01(\x03R\auntilMs\"\x95\x04\n" +
+	"\x0eDecisionRecord\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\rR\x05epoch\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05place\x18\x03 \x01(\rR\x05place\x12\x14\n" +
+	"\x05fence\x18\x04 \x01(\x04R\x05fence\x12\x10\n" +
+	"\x03job\x18\x05 \x01(\x04R\x03job\x12\x14\n" +
+	"\x05queue\x18\x06 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04user\x18\a \x01(\tR\x04user\x12\x16\n" +
+	"\x06worker\x18\b \x01(\tR\x06worker\x12\x18\n" +
+	"\asession\x18\t \x01(\x04R\asession\x12\x12\n" +
+	"\x04lane\x18\n" +
+	" \x01(\rR\x04lane\x12\x12\n" +
+	"\x04line\x18\v \x01(\tR\x04line\x12\x1a\n" +
+	"\bposition\x18\f \x01(\rR\bposition\x12)\n" +
+	"\x04mode\x18\r \x01(\x0e2\x15.fairlane.log.v1.ModeR\x04mode\x12\x12\n" +
+	"\x04turn\x18\x0e \x01(\x04R\x04turn\x12\x1a\n" +
+	"\bpriority\x18\x0f \x01(\x05R\bpriority\x12\x1b\n" +
+	"\tjob_place\x18\x10 \x01(\x04R\bjobPlace\x12\x1b\n" +
+	"\twaited_ms\x18\x11 \x01(\x03R\bwaitedMs\x12\x1b\n" +
+	"\tonly_user\x18\x12 \x01(\bR\bonlyUser\x12\x13\n" +
+	"\x05at_ms\x18\x13 \x01(\x03R\x04atMs\x12\x18\n" +
+	"\aattempt\x18\x14 \x01(\x05R\aattempt\x12\x18\n" +
+	"\awaiting\x18\x15 \x01(\x04R\awaiting\"e\n" +
+	"\vChunkRecord\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\"=\n" +
 	"\tEndRecord\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecords\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\fR\x06sha256BHZFgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1;logv1b\x06proto3"
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256*\x8f\x04\n" +
+	"\bStepKind\x12\x19\n" +
+	"\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12STEP_KIND_ENQUEUED\x10\x01\x12\x15\n" +
+	"\x11STEP_KIND_DELAYED\x10\x02\x12\x11\n" +
+	"\rSTEP_KIND_DUE\x10\x03\x12\x15\n" +
+	"\x11STEP_KIND_CLAIMED\x10\x04\x12\x17\n" +
+	"\x13STEP_KIND_SUCCEEDED\x10\x05\x12\x1a\n" +
+	"\x16STEP_KIND_FAILED_RETRY\x10\x06\x12\x14\n" +
+	"\x10STEP_KIND_FAILED\x10\a\x12\x17\n" +
+	"\x13STEP_KIND_DISCARDED\x10\b\x12\x15\n" +
+	"\x11STEP_KIND_SNOOZED\x10\t\x12\x16\n" +
+	"\x12STEP_KIND_RELEASED\x10\n" +
+	"\x12\x1f\n" +
+	"\x1bSTEP_KIND_LEASE_ENDED_RETRY\x10\v\x12\x19\n" +
+	"\x15STEP_KIND_LEASE_ENDED\x10\f\x12\x1d\n" +
+	"\x19STEP_KIND_RUN_LIMIT_RETRY\x10\r\x12\x17\n" +
+	"\x13STEP_KIND_RUN_LIMIT\x10\x0e\x12\x1f\n" +
+	"\x1bSTEP_KIND_WORKER_GONE_RETRY\x10\x0f\x12\x19\n" +
+	"\x15STEP_KIND_WORKER_GONE\x10\x10\x12\x17\n" +
+	"\x13STEP_KIND_CANCELLED\x10\x11\x12\x14\n" +
+	"\x10STEP_KIND_LET_GO\x10\x12\x12\x1d\n" +
+	"\x19STEP_KIND_RETRIED_BY_HAND\x10\x13BHZFgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1;logv1b\x06proto3"
 
 var (
 	file_fairlane_log_v1_record_proto_rawDescOnce sync.Once
@@ -1048,41 +1664,51 @@ func file_fairlane_log_v1_record_proto_rawDescGZIP() []byte {
 	return file_fairlane_log_v1_record_proto_rawDescData
 }
 
-var file_fairlane_log_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_fairlane_log_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_fairlane_log_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_fairlane_log_v1_record_proto_goTypes = []any{
-	(*HeaderRecord)(nil),    // 0: fairlane.log.v1.HeaderRecord
-	(*QueueRecord)(nil),     // 1: fairlane.log.v1.QueueRecord
-	(*ExclusionRecord)(nil), // 2: fairlane.log.v1.ExclusionRecord
-	(*FinishRecord)(nil),    // 3: fairlane.log.v1.FinishRecord
-	(*JobRecord)(nil),       // 4: fairlane.log.v1.JobRecord
-	(*ClaimRecord)(nil),     // 5: fairlane.log.v1.ClaimRecord
-	(*SessionRecord)(nil),   // 6: fairlane.log.v1.SessionRecord
-	(*AnswerRecord)(nil),    // 7: fairlane.log.v1.AnswerRecord
-	(*KeyRecord)(nil),       // 8: fairlane.log.v1.KeyRecord
-	(*TurnRecord)(nil),      // 9: fairlane.log.v1.TurnRecord
-	(*UserRecord)(nil),      // 10: fairlane.log.v1.UserRecord
-	(*EndRecord)(nil),       // 11: fairlane.log.v1.EndRecord
-	(*Settings)(nil),        // 12: fairlane.log.v1.Settings
-	(*QueueSettings)(nil),   // 13: fairlane.log.v1.QueueSettings
-	(State)(0),              // 14: fairlane.log.v1.State
-	(*Job)(nil),             // 15: fairlane.log.v1.Job
-	(*Lane)(nil),            // 16: fairlane.log.v1.Lane
-	(*Result)(nil),          // 17: fairlane.log.v1.Result
+	(StepKind)(0),           // 0: fairlane.log.v1.StepKind
+	(*HeaderRecord)(nil),    // 1: fairlane.log.v1.HeaderRecord
+	(*QueueRecord)(nil),     // 2: fairlane.log.v1.QueueRecord
+	(*ExclusionRecord)(nil), // 3: fairlane.log.v1.ExclusionRecord
+	(*FinishRecord)(nil),    // 4: fairlane.log.v1.FinishRecord
+	(*JobRecord)(nil),       // 5: fairlane.log.v1.JobRecord
+	(*ClaimRecord)(nil),     // 6: fairlane.log.v1.ClaimRecord
+	(*SessionRecord)(nil),   // 7: fairlane.log.v1.SessionRecord
+	(*AnswerRecord)(nil),    // 8: fairlane.log.v1.AnswerRecord
+	(*KeyRecord)(nil),       // 9: fairlane.log.v1.KeyRecord
+	(*TurnRecord)(nil),      // 10: fairlane.log.v1.TurnRecord
+	(*UserRecord)(nil),      // 11: fairlane.log.v1.UserRecord
+	(*Steps)(nil),           // 12: fairlane.log.v1.Steps
+	(*Step)(nil),            // 13: fairlane.log.v1.Step
+	(*DecisionRecord)(nil),  // 14: fairlane.log.v1.DecisionRecord
+	(*ChunkRecord)(nil),     // 15: fairlane.log.v1.ChunkRecord
+	(*EndRecord)(nil),       // 16: fairlane.log.v1.EndRecord
+	(*Settings)(nil),        // 17: fairlane.log.v1.Settings
+	(*QueueSettings)(nil),   // 18: fairlane.log.v1.QueueSettings
+	(State)(0),              // 19: fairlane.log.v1.State
+	(*Job)(nil),             // 20: fairlane.log.v1.Job
+	(*Lane)(nil),            // 21: fairlane.log.v1.Lane
+	(*Result)(nil),          // 22: fairlane.log.v1.Result
+	(Mode)(0),               // 23: fairlane.log.v1.Mode
 }
 var file_fairlane_log_v1_record_proto_depIdxs = []int32{
-	12, // 0: fairlane.log.v1.HeaderRecord.settings:type_name -> fairlane.log.v1.Settings
-	13, // 1: fairlane.log.v1.QueueRecord.settings:type_name -> fairlane.log.v1.QueueSettings
-	14, // 2: fairlane.log.v1.FinishRecord.state:type_name -> fairlane.log.v1.State
-	15, // 3: fairlane.log.v1.JobRecord.job:type_name -> fairlane.log.v1.Job
-	2,  // 4: fairlane.log.v1.JobRecord.exclusions:type_name -> fairlane.log.v1.ExclusionRecord
-	3,  // 5: fairlane.log.v1.JobRecord.finish:type_name -> fairlane.log.v1.FinishRecord
-	16, // 6: fairlane.log.v1.SessionRecord.lanes:type_name -> fairlane.log.v1.Lane
-	17, // 7: fairlane.log.v1.AnswerRecord.result:type_name -> fairlane.log.v1.Result
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	17, // 0: fairlane.log.v1.HeaderRecord.settings:type_name -> fairlane.log.v1.Settings
+	18, // 1: fairlane.log.v1.QueueRecord.settings:type_name -> fairlane.log.v1.QueueSettings
+	19, // 2: fairlane.log.v1.FinishRecord.state:type_name -> fairlane.log.v1.State
+	20, // 3: fairlane.log.v1.JobRecord.job:type_name -> fairlane.log.v1.Job
+	3,  // 4: fairlane.log.v1.JobRecord.exclusions:type_name -> fairlane.log.v1.ExclusionRecord
+	4,  // 5: fairlane.log.v1.JobRecord.finish:type_name -> fairlane.log.v1.FinishRecord
+	21, // 6: fairlane.log.v1.SessionRecord.lanes:type_name -> fairlane.log.v1.Lane
+	22, // 7: fairlane.log.v1.AnswerRecord.result:type_name -> fairlane.log.v1.Result
+	13, // 8: fairlane.log.v1.Steps.steps:type_name -> fairlane.log.v1.Step
+	0,  // 9: fairlane.log.v1.Step.kind:type_name -> fairlane.log.v1.StepKind
+	23, // 10: fairlane.log.v1.DecisionRecord.mode:type_name -> fairlane.log.v1.Mode
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_log_v1_record_proto_init() }
@@ -1096,13 +1722,14 @@ func file_fairlane_log_v1_record_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_log_v1_record_proto_rawDesc), len(file_fairlane_log_v1_record_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   12,
+			NumEnums:      1,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_fairlane_log_v1_record_proto_goTypes,
 		DependencyIndexes: file_fairlane_log_v1_record_proto_depIdxs,
+		EnumInfos:         file_fairlane_log_v1_record_proto_enumTypes,
 		MessageInfos:      file_fairlane_log_v1_record_proto_msgTypes,
 	}.Build()
 	File_fairlane_log_v1_record_proto = out.File

@@ -51,6 +51,12 @@ const (
 	// ClusterServiceReadIndexProcedure is the fully-qualified name of the ClusterService's ReadIndex
 	// RPC.
 	ClusterServiceReadIndexProcedure = "/fairlane.v1.ClusterService/ReadIndex"
+	// ClusterServiceExplainIndexProcedure is the fully-qualified name of the ClusterService's
+	// ExplainIndex RPC.
+	ClusterServiceExplainIndexProcedure = "/fairlane.v1.ClusterService/ExplainIndex"
+	// ClusterServiceRecordTraceProcedure is the fully-qualified name of the ClusterService's
+	// RecordTrace RPC.
+	ClusterServiceRecordTraceProcedure = "/fairlane.v1.ClusterService/RecordTrace"
 )
 
 // ClusterServiceClient is a client for the fairlane.v1.ClusterService service.
@@ -68,6 +74,10 @@ type ClusterServiceClient interface {
 	Join(context.Context, *v1.JoinRequest) (*v1.JoinResponse, error)
 	// ReadIndex gives the leader's applied index after a shared empty batch, for linearizable reads on followers.
 	ReadIndex(context.Context, *v1.ReadIndexRequest) (*v1.ReadIndexResponse, error)
+	// ExplainIndex tells for each claim that the log entry at index decided why it got its job. The last 16,384 claims are kept.
+	ExplainIndex(context.Context, *v1.ExplainIndexRequest) (*v1.ExplainIndexResponse, error)
+	// RecordTrace sends this node's state as a snapshot and then each batch that it applies, for replay. It holds payloads.
+	RecordTrace(context.Context, *v1.RecordTraceRequest) (*connect.ServerStreamForClient[v1.RecordTraceResponse], error)
 }
 
 // NewClusterServiceClient constructs a client for the fairlane.v1.ClusterService service. By
@@ -125,18 +135,33 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(clusterServiceMethods.ByName("ReadIndex")),
 			connect.WithClientOptions(opts...),
 		),
+		explainIndex: connect.NewClient[v1.ExplainIndexRequest, v1.ExplainIndexResponse](
+			httpClient,
+			baseURL+ClusterServiceExplainIndexProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("ExplainIndex")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		recordTrace: connect.NewClient[v1.RecordTraceRequest, v1.RecordTraceResponse](
+			httpClient,
+			baseURL+ClusterServiceRecordTraceProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("RecordTrace")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // clusterServiceClient implements ClusterServiceClient.
 type clusterServiceClient struct {
-	status      *connect.Client[v1.StatusRequest, v1.StatusResponse]
-	getSettings *connect.Client[v1.GetSettingsRequest, v1.GetSettingsResponse]
-	setSettings *connect.Client[v1.SetSettingsRequest, v1.SetSettingsResponse]
-	checkpoint  *connect.Client[v1.CheckpointRequest, v1.CheckpointResponse]
-	digest      *connect.Client[v1.DigestRequest, v1.DigestResponse]
-	join        *connect.Client[v1.JoinRequest, v1.JoinResponse]
-	readIndex   *connect.Client[v1.ReadIndexRequest, v1.ReadIndexResponse]
+	status       *connect.Client[v1.StatusRequest, v1.StatusResponse]
+	getSettings  *connect.Client[v1.GetSettingsRequest, v1.GetSettingsResponse]
+	setSettings  *connect.Client[v1.SetSettingsRequest, v1.SetSettingsResponse]
+	checkpoint   *connect.Client[v1.CheckpointRequest, v1.CheckpointResponse]
+	digest       *connect.Client[v1.DigestRequest, v1.DigestResponse]
+	join         *connect.Client[v1.JoinRequest, v1.JoinResponse]
+	readIndex    *connect.Client[v1.ReadIndexRequest, v1.ReadIndexResponse]
+	explainIndex *connect.Client[v1.ExplainIndexRequest, v1.ExplainIndexResponse]
+	recordTrace  *connect.Client[v1.RecordTraceRequest, v1.RecordTraceResponse]
 }
 
 // Status calls fairlane.v1.ClusterService.Status.
@@ -202,6 +227,20 @@ func (c *clusterServiceClient) ReadIndex(ctx context.Context, req *v1.ReadIndexR
 	return nil, err
 }
 
+// ExplainIndex calls fairlane.v1.ClusterService.ExplainIndex.
+func (c *clusterServiceClient) ExplainIndex(ctx context.Context, req *v1.ExplainIndexRequest) (*v1.ExplainIndexResponse, error) {
+	response, err := c.explainIndex.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RecordTrace calls fairlane.v1.ClusterService.RecordTrace.
+func (c *clusterServiceClient) RecordTrace(ctx context.Context, req *v1.RecordTraceRequest) (*connect.ServerStreamForClient[v1.RecordTraceResponse], error) {
+	return c.recordTrace.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // ClusterServiceHandler is an implementation of the fairlane.v1.ClusterService service.
 type ClusterServiceHandler interface {
 	// Status of the node that answers and what it knows of the others. Never forwarded.
@@ -217,6 +256,10 @@ type ClusterServiceHandler interface {
 	Join(context.Context, *v1.JoinRequest) (*v1.JoinResponse, error)
 	// ReadIndex gives the leader's applied index after a shared empty batch, for linearizable reads on followers.
 	ReadIndex(context.Context, *v1.ReadIndexRequest) (*v1.ReadIndexResponse, error)
+	// ExplainIndex tells for each claim that the log entry at index decided why it got its job. The last 16,384 claims are kept.
+	ExplainIndex(context.Context, *v1.ExplainIndexRequest) (*v1.ExplainIndexResponse, error)
+	// RecordTrace sends this node's state as a snapshot and then each batch that it applies, for replay. It holds payloads.
+	RecordTrace(context.Context, *v1.RecordTraceRequest, *connect.ServerStream[v1.RecordTraceResponse]) error
 }
 
 // NewClusterServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -270,6 +313,19 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 		connect.WithSchema(clusterServiceMethods.ByName("ReadIndex")),
 		connect.WithHandlerOptions(opts...),
 	)
+	clusterServiceExplainIndexHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceExplainIndexProcedure,
+		svc.ExplainIndex,
+		connect.WithSchema(clusterServiceMethods.ByName("ExplainIndex")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceRecordTraceHandler := connect.NewServerStreamHandlerSimple(
+		ClusterServiceRecordTraceProcedure,
+		svc.RecordTrace,
+		connect.WithSchema(clusterServiceMethods.ByName("RecordTrace")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/fairlane.v1.ClusterService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ClusterServiceStatusProcedure:
@@ -286,6 +342,10 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 			clusterServiceJoinHandler.ServeHTTP(w, r)
 		case ClusterServiceReadIndexProcedure:
 			clusterServiceReadIndexHandler.ServeHTTP(w, r)
+		case ClusterServiceExplainIndexProcedure:
+			clusterServiceExplainIndexHandler.ServeHTTP(w, r)
+		case ClusterServiceRecordTraceProcedure:
+			clusterServiceRecordTraceHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -321,4 +381,12 @@ func (UnimplementedClusterServiceHandler) Join(context.Context, *v1.JoinRequest)
 
 func (UnimplementedClusterServiceHandler) ReadIndex(context.Context, *v1.ReadIndexRequest) (*v1.ReadIndexResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.ReadIndex is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) ExplainIndex(context.Context, *v1.ExplainIndexRequest) (*v1.ExplainIndexResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.ExplainIndex is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) RecordTrace(context.Context, *v1.RecordTraceRequest, *connect.ServerStream[v1.RecordTraceResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.RecordTrace is not implemented"))
 }

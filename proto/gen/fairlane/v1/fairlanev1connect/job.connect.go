@@ -51,6 +51,16 @@ const (
 	JobServiceCancelProcedure = "/fairlane.v1.JobService/Cancel"
 	// JobServiceRetryProcedure is the fully-qualified name of the JobService's Retry RPC.
 	JobServiceRetryProcedure = "/fairlane.v1.JobService/Retry"
+	// JobServiceCancelManyProcedure is the fully-qualified name of the JobService's CancelMany RPC.
+	JobServiceCancelManyProcedure = "/fairlane.v1.JobService/CancelMany"
+	// JobServiceRetryManyProcedure is the fully-qualified name of the JobService's RetryMany RPC.
+	JobServiceRetryManyProcedure = "/fairlane.v1.JobService/RetryMany"
+	// JobServiceWhyProcedure is the fully-qualified name of the JobService's Why RPC.
+	JobServiceWhyProcedure = "/fairlane.v1.JobService/Why"
+	// JobServiceWatchJobProcedure is the fully-qualified name of the JobService's WatchJob RPC.
+	JobServiceWatchJobProcedure = "/fairlane.v1.JobService/WatchJob"
+	// JobServiceStreamOutputProcedure is the fully-qualified name of the JobService's StreamOutput RPC.
+	JobServiceStreamOutputProcedure = "/fairlane.v1.JobService/StreamOutput"
 )
 
 // JobServiceClient is a client for the fairlane.v1.JobService service.
@@ -71,6 +81,16 @@ type JobServiceClient interface {
 	Cancel(context.Context, *v1.CancelRequest) (*v1.CancelResponse, error)
 	// Retry runs a failed, timed out or cancelled job again, as a new job that links to it.
 	Retry(context.Context, *v1.RetryRequest) (*v1.RetryResponse, error)
+	// CancelMany cancels the jobs that match, newest first, in bounded steps: call again with next_before_id. A dry run counts them.
+	CancelMany(context.Context, *v1.CancelManyRequest) (*v1.CancelManyResponse, error)
+	// RetryMany runs failed, timed out and cancelled jobs that match again, in the same way.
+	RetryMany(context.Context, *v1.RetryManyRequest) (*v1.RetryManyResponse, error)
+	// Why explains the state of a job: what a waiting one waits for, and each step of its past.
+	Why(context.Context, *v1.WhyRequest) (*v1.WhyResponse, error)
+	// WatchJob sends the job as it is and then each change, until it is final. Made from this node's own state.
+	WatchJob(context.Context, *v1.WatchJobRequest) (*connect.ServerStreamForClient[v1.WatchJobResponse], error)
+	// StreamOutput sends the output of a job from an offset on, and follows it until the job is final.
+	StreamOutput(context.Context, *v1.StreamOutputRequest) (*connect.ServerStreamForClient[v1.StreamOutputResponse], error)
 }
 
 // NewJobServiceClient constructs a client for the fairlane.v1.JobService service. By default, it
@@ -134,19 +154,55 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(jobServiceMethods.ByName("Retry")),
 			connect.WithClientOptions(opts...),
 		),
+		cancelMany: connect.NewClient[v1.CancelManyRequest, v1.CancelManyResponse](
+			httpClient,
+			baseURL+JobServiceCancelManyProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("CancelMany")),
+			connect.WithClientOptions(opts...),
+		),
+		retryMany: connect.NewClient[v1.RetryManyRequest, v1.RetryManyResponse](
+			httpClient,
+			baseURL+JobServiceRetryManyProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("RetryMany")),
+			connect.WithClientOptions(opts...),
+		),
+		why: connect.NewClient[v1.WhyRequest, v1.WhyResponse](
+			httpClient,
+			baseURL+JobServiceWhyProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("Why")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		watchJob: connect.NewClient[v1.WatchJobRequest, v1.WatchJobResponse](
+			httpClient,
+			baseURL+JobServiceWatchJobProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("WatchJob")),
+			connect.WithClientOptions(opts...),
+		),
+		streamOutput: connect.NewClient[v1.StreamOutputRequest, v1.StreamOutputResponse](
+			httpClient,
+			baseURL+JobServiceStreamOutputProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("StreamOutput")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // jobServiceClient implements JobServiceClient.
 type jobServiceClient struct {
-	openSession *connect.Client[v1.OpenSessionRequest, v1.OpenSessionResponse]
-	enqueue     *connect.Client[v1.EnqueueRequest, v1.EnqueueResponse]
-	enqueueMany *connect.Client[v1.EnqueueManyRequest, v1.EnqueueManyResponse]
-	get         *connect.Client[v1.GetRequest, v1.GetResponse]
-	wait        *connect.Client[v1.WaitRequest, v1.WaitResponse]
-	list        *connect.Client[v1.ListRequest, v1.ListResponse]
-	cancel      *connect.Client[v1.CancelRequest, v1.CancelResponse]
-	retry       *connect.Client[v1.RetryRequest, v1.RetryResponse]
+	openSession  *connect.Client[v1.OpenSessionRequest, v1.OpenSessionResponse]
+	enqueue      *connect.Client[v1.EnqueueRequest, v1.EnqueueResponse]
+	enqueueMany  *connect.Client[v1.EnqueueManyRequest, v1.EnqueueManyResponse]
+	get          *connect.Client[v1.GetRequest, v1.GetResponse]
+	wait         *connect.Client[v1.WaitRequest, v1.WaitResponse]
+	list         *connect.Client[v1.ListRequest, v1.ListResponse]
+	cancel       *connect.Client[v1.CancelRequest, v1.CancelResponse]
+	retry        *connect.Client[v1.RetryRequest, v1.RetryResponse]
+	cancelMany   *connect.Client[v1.CancelManyRequest, v1.CancelManyResponse]
+	retryMany    *connect.Client[v1.RetryManyRequest, v1.RetryManyResponse]
+	why          *connect.Client[v1.WhyRequest, v1.WhyResponse]
+	watchJob     *connect.Client[v1.WatchJobRequest, v1.WatchJobResponse]
+	streamOutput *connect.Client[v1.StreamOutputRequest, v1.StreamOutputResponse]
 }
 
 // OpenSession calls fairlane.v1.JobService.OpenSession.
@@ -221,6 +277,43 @@ func (c *jobServiceClient) Retry(ctx context.Context, req *v1.RetryRequest) (*v1
 	return nil, err
 }
 
+// CancelMany calls fairlane.v1.JobService.CancelMany.
+func (c *jobServiceClient) CancelMany(ctx context.Context, req *v1.CancelManyRequest) (*v1.CancelManyResponse, error) {
+	response, err := c.cancelMany.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RetryMany calls fairlane.v1.JobService.RetryMany.
+func (c *jobServiceClient) RetryMany(ctx context.Context, req *v1.RetryManyRequest) (*v1.RetryManyResponse, error) {
+	response, err := c.retryMany.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Why calls fairlane.v1.JobService.Why.
+func (c *jobServiceClient) Why(ctx context.Context, req *v1.WhyRequest) (*v1.WhyResponse, error) {
+	response, err := c.why.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// WatchJob calls fairlane.v1.JobService.WatchJob.
+func (c *jobServiceClient) WatchJob(ctx context.Context, req *v1.WatchJobRequest) (*connect.ServerStreamForClient[v1.WatchJobResponse], error) {
+	return c.watchJob.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// StreamOutput calls fairlane.v1.JobService.StreamOutput.
+func (c *jobServiceClient) StreamOutput(ctx context.Context, req *v1.StreamOutputRequest) (*connect.ServerStreamForClient[v1.StreamOutputResponse], error) {
+	return c.streamOutput.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // JobServiceHandler is an implementation of the fairlane.v1.JobService service.
 type JobServiceHandler interface {
 	// OpenSession gives a client that is not a worker a session, so that its repeated calls get the same answers.
@@ -239,6 +332,16 @@ type JobServiceHandler interface {
 	Cancel(context.Context, *v1.CancelRequest) (*v1.CancelResponse, error)
 	// Retry runs a failed, timed out or cancelled job again, as a new job that links to it.
 	Retry(context.Context, *v1.RetryRequest) (*v1.RetryResponse, error)
+	// CancelMany cancels the jobs that match, newest first, in bounded steps: call again with next_before_id. A dry run counts them.
+	CancelMany(context.Context, *v1.CancelManyRequest) (*v1.CancelManyResponse, error)
+	// RetryMany runs failed, timed out and cancelled jobs that match again, in the same way.
+	RetryMany(context.Context, *v1.RetryManyRequest) (*v1.RetryManyResponse, error)
+	// Why explains the state of a job: what a waiting one waits for, and each step of its past.
+	Why(context.Context, *v1.WhyRequest) (*v1.WhyResponse, error)
+	// WatchJob sends the job as it is and then each change, until it is final. Made from this node's own state.
+	WatchJob(context.Context, *v1.WatchJobRequest, *connect.ServerStream[v1.WatchJobResponse]) error
+	// StreamOutput sends the output of a job from an offset on, and follows it until the job is final.
+	StreamOutput(context.Context, *v1.StreamOutputRequest, *connect.ServerStream[v1.StreamOutputResponse]) error
 }
 
 // NewJobServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -298,6 +401,37 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(jobServiceMethods.ByName("Retry")),
 		connect.WithHandlerOptions(opts...),
 	)
+	jobServiceCancelManyHandler := connect.NewUnaryHandlerSimple(
+		JobServiceCancelManyProcedure,
+		svc.CancelMany,
+		connect.WithSchema(jobServiceMethods.ByName("CancelMany")),
+		connect.WithHandlerOptions(opts...),
+	)
+	jobServiceRetryManyHandler := connect.NewUnaryHandlerSimple(
+		JobServiceRetryManyProcedure,
+		svc.RetryMany,
+		connect.WithSchema(jobServiceMethods.ByName("RetryMany")),
+		connect.WithHandlerOptions(opts...),
+	)
+	jobServiceWhyHandler := connect.NewUnaryHandlerSimple(
+		JobServiceWhyProcedure,
+		svc.Why,
+		connect.WithSchema(jobServiceMethods.ByName("Why")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	jobServiceWatchJobHandler := connect.NewServerStreamHandlerSimple(
+		JobServiceWatchJobProcedure,
+		svc.WatchJob,
+		connect.WithSchema(jobServiceMethods.ByName("WatchJob")),
+		connect.WithHandlerOptions(opts...),
+	)
+	jobServiceStreamOutputHandler := connect.NewServerStreamHandlerSimple(
+		JobServiceStreamOutputProcedure,
+		svc.StreamOutput,
+		connect.WithSchema(jobServiceMethods.ByName("StreamOutput")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/fairlane.v1.JobService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case JobServiceOpenSessionProcedure:
@@ -316,6 +450,16 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 			jobServiceCancelHandler.ServeHTTP(w, r)
 		case JobServiceRetryProcedure:
 			jobServiceRetryHandler.ServeHTTP(w, r)
+		case JobServiceCancelManyProcedure:
+			jobServiceCancelManyHandler.ServeHTTP(w, r)
+		case JobServiceRetryManyProcedure:
+			jobServiceRetryManyHandler.ServeHTTP(w, r)
+		case JobServiceWhyProcedure:
+			jobServiceWhyHandler.ServeHTTP(w, r)
+		case JobServiceWatchJobProcedure:
+			jobServiceWatchJobHandler.ServeHTTP(w, r)
+		case JobServiceStreamOutputProcedure:
+			jobServiceStreamOutputHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -355,4 +499,24 @@ func (UnimplementedJobServiceHandler) Cancel(context.Context, *v1.CancelRequest)
 
 func (UnimplementedJobServiceHandler) Retry(context.Context, *v1.RetryRequest) (*v1.RetryResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.JobService.Retry is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) CancelMany(context.Context, *v1.CancelManyRequest) (*v1.CancelManyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.JobService.CancelMany is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) RetryMany(context.Context, *v1.RetryManyRequest) (*v1.RetryManyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.JobService.RetryMany is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) Why(context.Context, *v1.WhyRequest) (*v1.WhyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.JobService.Why is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) WatchJob(context.Context, *v1.WatchJobRequest, *connect.ServerStream[v1.WatchJobResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.JobService.WatchJob is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) StreamOutput(context.Context, *v1.StreamOutputRequest, *connect.ServerStream[v1.StreamOutputResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.JobService.StreamOutput is not implemented"))
 }

@@ -44,6 +44,14 @@ const (
 	// QueueServiceResumeQueueProcedure is the fully-qualified name of the QueueService's ResumeQueue
 	// RPC.
 	QueueServiceResumeQueueProcedure = "/fairlane.v1.QueueService/ResumeQueue"
+	// QueueServiceListQueueUsersProcedure is the fully-qualified name of the QueueService's
+	// ListQueueUsers RPC.
+	QueueServiceListQueueUsersProcedure = "/fairlane.v1.QueueService/ListQueueUsers"
+	// QueueServicePreviewOrderProcedure is the fully-qualified name of the QueueService's PreviewOrder
+	// RPC.
+	QueueServicePreviewOrderProcedure = "/fairlane.v1.QueueService/PreviewOrder"
+	// QueueServiceWatchQueueProcedure is the fully-qualified name of the QueueService's WatchQueue RPC.
+	QueueServiceWatchQueueProcedure = "/fairlane.v1.QueueService/WatchQueue"
 	// QueueServiceDeleteQueueProcedure is the fully-qualified name of the QueueService's DeleteQueue
 	// RPC.
 	QueueServiceDeleteQueueProcedure = "/fairlane.v1.QueueService/DeleteQueue"
@@ -58,6 +66,13 @@ type QueueServiceClient interface {
 	// PauseQueue: waiting jobs stay, running ones go on, nothing new is handed out.
 	PauseQueue(context.Context, *v1.PauseQueueRequest) (*v1.PauseQueueResponse, error)
 	ResumeQueue(context.Context, *v1.ResumeQueueRequest) (*v1.ResumeQueueResponse, error)
+	// ListQueueUsers shows the users of a queue by name, with what waits and runs. This node's own state.
+	ListQueueUsers(context.Context, *v1.ListQueueUsersRequest) (*v1.ListQueueUsersResponse, error)
+	// PreviewOrder lists the next jobs exactly as they would be handed out to a lane, if each ended before the next is claimed and
+	// nothing else happened. This node's own state.
+	PreviewOrder(context.Context, *v1.PreviewOrderRequest) (*v1.PreviewOrderResponse, error)
+	// WatchQueue sends the queue with its counts, and again when they changed; changes that come close together are sent once.
+	WatchQueue(context.Context, *v1.WatchQueueRequest) (*connect.ServerStreamForClient[v1.WatchQueueResponse], error)
 	// DeleteQueue removes an empty queue.
 	DeleteQueue(context.Context, *v1.DeleteQueueRequest) (*v1.DeleteQueueResponse, error)
 }
@@ -105,6 +120,26 @@ func NewQueueServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(queueServiceMethods.ByName("ResumeQueue")),
 			connect.WithClientOptions(opts...),
 		),
+		listQueueUsers: connect.NewClient[v1.ListQueueUsersRequest, v1.ListQueueUsersResponse](
+			httpClient,
+			baseURL+QueueServiceListQueueUsersProcedure,
+			connect.WithSchema(queueServiceMethods.ByName("ListQueueUsers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		previewOrder: connect.NewClient[v1.PreviewOrderRequest, v1.PreviewOrderResponse](
+			httpClient,
+			baseURL+QueueServicePreviewOrderProcedure,
+			connect.WithSchema(queueServiceMethods.ByName("PreviewOrder")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		watchQueue: connect.NewClient[v1.WatchQueueRequest, v1.WatchQueueResponse](
+			httpClient,
+			baseURL+QueueServiceWatchQueueProcedure,
+			connect.WithSchema(queueServiceMethods.ByName("WatchQueue")),
+			connect.WithClientOptions(opts...),
+		),
 		deleteQueue: connect.NewClient[v1.DeleteQueueRequest, v1.DeleteQueueResponse](
 			httpClient,
 			baseURL+QueueServiceDeleteQueueProcedure,
@@ -116,12 +151,15 @@ func NewQueueServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // queueServiceClient implements QueueServiceClient.
 type queueServiceClient struct {
-	listQueues  *connect.Client[v1.ListQueuesRequest, v1.ListQueuesResponse]
-	getQueue    *connect.Client[v1.GetQueueRequest, v1.GetQueueResponse]
-	setQueue    *connect.Client[v1.SetQueueRequest, v1.SetQueueResponse]
-	pauseQueue  *connect.Client[v1.PauseQueueRequest, v1.PauseQueueResponse]
-	resumeQueue *connect.Client[v1.ResumeQueueRequest, v1.ResumeQueueResponse]
-	deleteQueue *connect.Client[v1.DeleteQueueRequest, v1.DeleteQueueResponse]
+	listQueues     *connect.Client[v1.ListQueuesRequest, v1.ListQueuesResponse]
+	getQueue       *connect.Client[v1.GetQueueRequest, v1.GetQueueResponse]
+	setQueue       *connect.Client[v1.SetQueueRequest, v1.SetQueueResponse]
+	pauseQueue     *connect.Client[v1.PauseQueueRequest, v1.PauseQueueResponse]
+	resumeQueue    *connect.Client[v1.ResumeQueueRequest, v1.ResumeQueueResponse]
+	listQueueUsers *connect.Client[v1.ListQueueUsersRequest, v1.ListQueueUsersResponse]
+	previewOrder   *connect.Client[v1.PreviewOrderRequest, v1.PreviewOrderResponse]
+	watchQueue     *connect.Client[v1.WatchQueueRequest, v1.WatchQueueResponse]
+	deleteQueue    *connect.Client[v1.DeleteQueueRequest, v1.DeleteQueueResponse]
 }
 
 // ListQueues calls fairlane.v1.QueueService.ListQueues.
@@ -169,6 +207,29 @@ func (c *queueServiceClient) ResumeQueue(ctx context.Context, req *v1.ResumeQueu
 	return nil, err
 }
 
+// ListQueueUsers calls fairlane.v1.QueueService.ListQueueUsers.
+func (c *queueServiceClient) ListQueueUsers(ctx context.Context, req *v1.ListQueueUsersRequest) (*v1.ListQueueUsersResponse, error) {
+	response, err := c.listQueueUsers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PreviewOrder calls fairlane.v1.QueueService.PreviewOrder.
+func (c *queueServiceClient) PreviewOrder(ctx context.Context, req *v1.PreviewOrderRequest) (*v1.PreviewOrderResponse, error) {
+	response, err := c.previewOrder.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// WatchQueue calls fairlane.v1.QueueService.WatchQueue.
+func (c *queueServiceClient) WatchQueue(ctx context.Context, req *v1.WatchQueueRequest) (*connect.ServerStreamForClient[v1.WatchQueueResponse], error) {
+	return c.watchQueue.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // DeleteQueue calls fairlane.v1.QueueService.DeleteQueue.
 func (c *queueServiceClient) DeleteQueue(ctx context.Context, req *v1.DeleteQueueRequest) (*v1.DeleteQueueResponse, error) {
 	response, err := c.deleteQueue.CallUnary(ctx, connect.NewRequest(req))
@@ -187,6 +248,13 @@ type QueueServiceHandler interface {
 	// PauseQueue: waiting jobs stay, running ones go on, nothing new is handed out.
 	PauseQueue(context.Context, *v1.PauseQueueRequest) (*v1.PauseQueueResponse, error)
 	ResumeQueue(context.Context, *v1.ResumeQueueRequest) (*v1.ResumeQueueResponse, error)
+	// ListQueueUsers shows the users of a queue by name, with what waits and runs. This node's own state.
+	ListQueueUsers(context.Context, *v1.ListQueueUsersRequest) (*v1.ListQueueUsersResponse, error)
+	// PreviewOrder lists the next jobs exactly as they would be handed out to a lane, if each ended before the next is claimed and
+	// nothing else happened. This node's own state.
+	PreviewOrder(context.Context, *v1.PreviewOrderRequest) (*v1.PreviewOrderResponse, error)
+	// WatchQueue sends the queue with its counts, and again when they changed; changes that come close together are sent once.
+	WatchQueue(context.Context, *v1.WatchQueueRequest, *connect.ServerStream[v1.WatchQueueResponse]) error
 	// DeleteQueue removes an empty queue.
 	DeleteQueue(context.Context, *v1.DeleteQueueRequest) (*v1.DeleteQueueResponse, error)
 }
@@ -230,6 +298,26 @@ func NewQueueServiceHandler(svc QueueServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(queueServiceMethods.ByName("ResumeQueue")),
 		connect.WithHandlerOptions(opts...),
 	)
+	queueServiceListQueueUsersHandler := connect.NewUnaryHandlerSimple(
+		QueueServiceListQueueUsersProcedure,
+		svc.ListQueueUsers,
+		connect.WithSchema(queueServiceMethods.ByName("ListQueueUsers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	queueServicePreviewOrderHandler := connect.NewUnaryHandlerSimple(
+		QueueServicePreviewOrderProcedure,
+		svc.PreviewOrder,
+		connect.WithSchema(queueServiceMethods.ByName("PreviewOrder")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	queueServiceWatchQueueHandler := connect.NewServerStreamHandlerSimple(
+		QueueServiceWatchQueueProcedure,
+		svc.WatchQueue,
+		connect.WithSchema(queueServiceMethods.ByName("WatchQueue")),
+		connect.WithHandlerOptions(opts...),
+	)
 	queueServiceDeleteQueueHandler := connect.NewUnaryHandlerSimple(
 		QueueServiceDeleteQueueProcedure,
 		svc.DeleteQueue,
@@ -248,6 +336,12 @@ func NewQueueServiceHandler(svc QueueServiceHandler, opts ...connect.HandlerOpti
 			queueServicePauseQueueHandler.ServeHTTP(w, r)
 		case QueueServiceResumeQueueProcedure:
 			queueServiceResumeQueueHandler.ServeHTTP(w, r)
+		case QueueServiceListQueueUsersProcedure:
+			queueServiceListQueueUsersHandler.ServeHTTP(w, r)
+		case QueueServicePreviewOrderProcedure:
+			queueServicePreviewOrderHandler.ServeHTTP(w, r)
+		case QueueServiceWatchQueueProcedure:
+			queueServiceWatchQueueHandler.ServeHTTP(w, r)
 		case QueueServiceDeleteQueueProcedure:
 			queueServiceDeleteQueueHandler.ServeHTTP(w, r)
 		default:
@@ -277,6 +371,18 @@ func (UnimplementedQueueServiceHandler) PauseQueue(context.Context, *v1.PauseQue
 
 func (UnimplementedQueueServiceHandler) ResumeQueue(context.Context, *v1.ResumeQueueRequest) (*v1.ResumeQueueResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.QueueService.ResumeQueue is not implemented"))
+}
+
+func (UnimplementedQueueServiceHandler) ListQueueUsers(context.Context, *v1.ListQueueUsersRequest) (*v1.ListQueueUsersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.QueueService.ListQueueUsers is not implemented"))
+}
+
+func (UnimplementedQueueServiceHandler) PreviewOrder(context.Context, *v1.PreviewOrderRequest) (*v1.PreviewOrderResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.QueueService.PreviewOrder is not implemented"))
+}
+
+func (UnimplementedQueueServiceHandler) WatchQueue(context.Context, *v1.WatchQueueRequest, *connect.ServerStream[v1.WatchQueueResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.QueueService.WatchQueue is not implemented"))
 }
 
 func (UnimplementedQueueServiceHandler) DeleteQueue(context.Context, *v1.DeleteQueueRequest) (*v1.DeleteQueueResponse, error) {

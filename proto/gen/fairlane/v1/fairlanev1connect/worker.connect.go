@@ -43,6 +43,9 @@ const (
 	WorkerServiceFinishProcedure = "/fairlane.v1.WorkerService/Finish"
 	// WorkerServiceReleaseProcedure is the fully-qualified name of the WorkerService's Release RPC.
 	WorkerServiceReleaseProcedure = "/fairlane.v1.WorkerService/Release"
+	// WorkerServiceAppendOutputProcedure is the fully-qualified name of the WorkerService's
+	// AppendOutput RPC.
+	WorkerServiceAppendOutputProcedure = "/fairlane.v1.WorkerService/AppendOutput"
 	// WorkerServiceDrainProcedure is the fully-qualified name of the WorkerService's Drain RPC.
 	WorkerServiceDrainProcedure = "/fairlane.v1.WorkerService/Drain"
 	// WorkerServiceDeregisterProcedure is the fully-qualified name of the WorkerService's Deregister
@@ -65,6 +68,8 @@ type WorkerServiceClient interface {
 	Finish(context.Context, *v1.FinishRequest) (*v1.FinishResponse, error)
 	// Release gives a claim back: pending at once, in its old place, no attempt charged.
 	Release(context.Context, *v1.ReleaseRequest) (*v1.ReleaseResponse, error)
+	// AppendOutput appends to the output of running jobs and says how far they are; a sign of life for each claim that it names.
+	AppendOutput(context.Context, *v1.AppendOutputRequest) (*v1.AppendOutputResponse, error)
 	// Drain stops new claims of a worker; what it runs goes on.
 	Drain(context.Context, *v1.DrainRequest) (*v1.DrainResponse, error)
 	// Deregister ends the session. Claims that it still holds are released.
@@ -114,6 +119,12 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(workerServiceMethods.ByName("Release")),
 			connect.WithClientOptions(opts...),
 		),
+		appendOutput: connect.NewClient[v1.AppendOutputRequest, v1.AppendOutputResponse](
+			httpClient,
+			baseURL+WorkerServiceAppendOutputProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("AppendOutput")),
+			connect.WithClientOptions(opts...),
+		),
 		drain: connect.NewClient[v1.DrainRequest, v1.DrainResponse](
 			httpClient,
 			baseURL+WorkerServiceDrainProcedure,
@@ -138,14 +149,15 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 
 // workerServiceClient implements WorkerServiceClient.
 type workerServiceClient struct {
-	register    *connect.Client[v1.RegisterRequest, v1.RegisterResponse]
-	claim       *connect.Client[v1.ClaimRequest, v1.ClaimResponse]
-	heartbeat   *connect.Client[v1.HeartbeatRequest, v1.HeartbeatResponse]
-	finish      *connect.Client[v1.FinishRequest, v1.FinishResponse]
-	release     *connect.Client[v1.ReleaseRequest, v1.ReleaseResponse]
-	drain       *connect.Client[v1.DrainRequest, v1.DrainResponse]
-	deregister  *connect.Client[v1.DeregisterRequest, v1.DeregisterResponse]
-	listWorkers *connect.Client[v1.ListWorkersRequest, v1.ListWorkersResponse]
+	register     *connect.Client[v1.RegisterRequest, v1.RegisterResponse]
+	claim        *connect.Client[v1.ClaimRequest, v1.ClaimResponse]
+	heartbeat    *connect.Client[v1.HeartbeatRequest, v1.HeartbeatResponse]
+	finish       *connect.Client[v1.FinishRequest, v1.FinishResponse]
+	release      *connect.Client[v1.ReleaseRequest, v1.ReleaseResponse]
+	appendOutput *connect.Client[v1.AppendOutputRequest, v1.AppendOutputResponse]
+	drain        *connect.Client[v1.DrainRequest, v1.DrainResponse]
+	deregister   *connect.Client[v1.DeregisterRequest, v1.DeregisterResponse]
+	listWorkers  *connect.Client[v1.ListWorkersRequest, v1.ListWorkersResponse]
 }
 
 // Register calls fairlane.v1.WorkerService.Register.
@@ -193,6 +205,15 @@ func (c *workerServiceClient) Release(ctx context.Context, req *v1.ReleaseReques
 	return nil, err
 }
 
+// AppendOutput calls fairlane.v1.WorkerService.AppendOutput.
+func (c *workerServiceClient) AppendOutput(ctx context.Context, req *v1.AppendOutputRequest) (*v1.AppendOutputResponse, error) {
+	response, err := c.appendOutput.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Drain calls fairlane.v1.WorkerService.Drain.
 func (c *workerServiceClient) Drain(ctx context.Context, req *v1.DrainRequest) (*v1.DrainResponse, error) {
 	response, err := c.drain.CallUnary(ctx, connect.NewRequest(req))
@@ -232,6 +253,8 @@ type WorkerServiceHandler interface {
 	Finish(context.Context, *v1.FinishRequest) (*v1.FinishResponse, error)
 	// Release gives a claim back: pending at once, in its old place, no attempt charged.
 	Release(context.Context, *v1.ReleaseRequest) (*v1.ReleaseResponse, error)
+	// AppendOutput appends to the output of running jobs and says how far they are; a sign of life for each claim that it names.
+	AppendOutput(context.Context, *v1.AppendOutputRequest) (*v1.AppendOutputResponse, error)
 	// Drain stops new claims of a worker; what it runs goes on.
 	Drain(context.Context, *v1.DrainRequest) (*v1.DrainResponse, error)
 	// Deregister ends the session. Claims that it still holds are released.
@@ -277,6 +300,12 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(workerServiceMethods.ByName("Release")),
 		connect.WithHandlerOptions(opts...),
 	)
+	workerServiceAppendOutputHandler := connect.NewUnaryHandlerSimple(
+		WorkerServiceAppendOutputProcedure,
+		svc.AppendOutput,
+		connect.WithSchema(workerServiceMethods.ByName("AppendOutput")),
+		connect.WithHandlerOptions(opts...),
+	)
 	workerServiceDrainHandler := connect.NewUnaryHandlerSimple(
 		WorkerServiceDrainProcedure,
 		svc.Drain,
@@ -308,6 +337,8 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 			workerServiceFinishHandler.ServeHTTP(w, r)
 		case WorkerServiceReleaseProcedure:
 			workerServiceReleaseHandler.ServeHTTP(w, r)
+		case WorkerServiceAppendOutputProcedure:
+			workerServiceAppendOutputHandler.ServeHTTP(w, r)
 		case WorkerServiceDrainProcedure:
 			workerServiceDrainHandler.ServeHTTP(w, r)
 		case WorkerServiceDeregisterProcedure:
@@ -341,6 +372,10 @@ func (UnimplementedWorkerServiceHandler) Finish(context.Context, *v1.FinishReque
 
 func (UnimplementedWorkerServiceHandler) Release(context.Context, *v1.ReleaseRequest) (*v1.ReleaseResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.WorkerService.Release is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) AppendOutput(context.Context, *v1.AppendOutputRequest) (*v1.AppendOutputResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.WorkerService.AppendOutput is not implemented"))
 }
 
 func (UnimplementedWorkerServiceHandler) Drain(context.Context, *v1.DrainRequest) (*v1.DrainResponse, error) {
