@@ -16,8 +16,8 @@ type Turns interface {
 // jobs, and the users stand in two heaps: one for the line of the queue, one for
 // the line "*". Per size the open queues' parts stand in one more heap.
 //
-// One caller at a time; Next, Has, FrontPriority, Waiting and WaitingIn change
-// nothing and may run at the same time as each other.
+// One caller at a time; Next, Has, FrontPriority, Oldest, Waiting and WaitingIn
+// change nothing and may run at the same time as each other.
 type Board struct {
 	turns  Turns
 	mode   Mode // of the line "*", and of queues without a mode of their own
@@ -26,6 +26,7 @@ type Board struct {
 	users  map[string]*user
 	star   [MaxSize + 1]heap[*part, byStarTop]
 	sizes  [MaxSize + 1]int // parts per size, so that Next skips sizes not in use
+	roll   Roll             // the same jobs, to be copied
 }
 
 // queue is kept, once known, until DropQueue.
@@ -37,11 +38,13 @@ type queue struct {
 	parts       []*part // by size
 	closedUsers map[string]struct{}
 	waiting     int
+	ages        ages
 }
 
 // user is kept while it has waiting jobs or is closed.
 type user struct {
 	name   string
+	number uint32 // in the roll
 	closed bool
 	parts  []*userPart // in no order
 }
@@ -54,6 +57,7 @@ func NewBoard(turns Turns, defaultMode Mode) *Board {
 		jobs:   make(map[JobID]*entry),
 		queues: make(map[string]*queue),
 		users:  make(map[string]*user),
+		roll:   newRoll(defaultMode),
 	}
 }
 
@@ -71,7 +75,9 @@ func (b *Board) Add(job Job) {
 	e := &entry{id: job.ID, place: job.Place, priority: job.Priority, owner: u}
 	b.jobs[job.ID] = e
 	p.queue.waiting++
+	p.queue.ages.add(e)
 	u.jobs.push(e)
+	b.roll.jobs.Set(e.standing())
 	if isNew {
 		p.enter(u)
 	} else if e.at == 0 {
@@ -89,17 +95,19 @@ func (b *Board) Remove(id JobID) bool {
 	u := e.owner
 	p := u.part
 	p.queue.waiting--
+	b.roll.jobs.Delete(e.standing())
 	if len(u.jobs.items) == 1 {
 		p.leave(u)
 		u.jobs.remove(0)
 		b.forget(u)
-		return true
+	} else {
+		wasBest := e.at == 0
+		u.jobs.remove(e.at)
+		if wasBest {
+			p.moved(u)
+		}
 	}
-	wasBest := e.at == 0
-	u.jobs.remove(e.at)
-	if wasBest {
-		p.moved(u)
-	}
+	p.queue.ages.settle(p.queue.waiting)
 	return true
 }
 
@@ -119,6 +127,7 @@ func (b *Board) Served(line, userName string) {
 	if line == Any {
 		for _, up := range u.parts {
 			up.starTurn = turn
+			b.noteGroup(up)
 			if !up.closed {
 				up.part.star.fix(up.starAt)
 				up.part.settle()
@@ -133,6 +142,7 @@ func (b *Board) Served(line, userName string) {
 	for _, p := range q.parts {
 		if up := p.users[u]; up != nil {
 			up.ownTurn = turn
+			b.noteGroup(up)
 			if !up.closed {
 				p.own.fix(up.ownAt)
 			}
@@ -164,6 +174,14 @@ func (b *Board) FrontPriority(queueName, userName string) (highest int32, found 
 		}
 	}
 	return highest, found
+}
+
+// Oldest returns the job of a queue with the lowest place, closed or not; false if none waits.
+func (b *Board) Oldest(queueName string) (id JobID, found bool) {
+	if q := b.queues[queueName]; q != nil && q.waiting > 0 {
+		return q.ages.oldest().id, true
+	}
+	return 0, false
 }
 
 // Waiting returns the number of waiting jobs, closed ones included.

@@ -16,6 +16,7 @@ func (b *Board) setQueueClosed(q *queue, closed bool) {
 		return
 	}
 	q.closed = closed
+	b.noteQueue(q)
 	for _, p := range q.parts {
 		p.settle()
 	}
@@ -84,6 +85,7 @@ func (b *Board) isClosed(q *queue, u *user) bool {
 }
 
 func (b *Board) refreshClosed(up *userPart) {
+	b.noteGroup(up)
 	closed := b.isClosed(up.part.queue, up.user)
 	if closed == up.closed {
 		return
@@ -98,22 +100,23 @@ func (b *Board) refreshClosed(up *userPart) {
 func (b *Board) SetMode(name string, m Mode) {
 	q := b.queueOf(name)
 	q.hasMode = true
-	q.applyMode(m)
+	b.applyMode(q, m)
 }
 
 // ClearMode gives a queue the default mode again, as if SetMode had not been called.
 func (b *Board) ClearMode(name string) {
 	if q := b.queues[name]; q != nil {
 		q.hasMode = false
-		q.applyMode(b.mode)
+		b.applyMode(q, b.mode)
 	}
 }
 
-func (q *queue) applyMode(m Mode) {
+func (b *Board) applyMode(q *queue, m Mode) {
 	if q.mode == m {
 		return
 	}
 	q.mode = m
+	b.noteQueue(q)
 	for _, p := range q.parts {
 		p.own.rebuild()
 	}
@@ -126,9 +129,10 @@ func (b *Board) SetDefaultMode(m Mode) {
 		return
 	}
 	b.mode = m
+	b.roll.mode = m
 	for _, q := range b.queues { // each queue is rebuilt alone, so the order does not show
 		if !q.hasMode {
-			q.applyMode(m)
+			b.applyMode(q, m)
 		}
 		for _, p := range q.parts {
 			p.star.rebuild()

@@ -8,6 +8,7 @@ func (b *Board) queueOf(name string) *queue {
 	if q == nil {
 		q = &queue{name: name, mode: b.mode}
 		b.queues[name] = q
+		b.noteQueue(q)
 	}
 	return q
 }
@@ -16,7 +17,7 @@ func (b *Board) queueOf(name string) *queue {
 func (b *Board) userOf(name string) *user {
 	u := b.users[name]
 	if u == nil {
-		u = &user{name: name}
+		u = &user{name: name, number: b.roll.userNumbers.draw()}
 		b.users[name] = u
 	}
 	return u
@@ -48,15 +49,19 @@ func (b *Board) userPartOf(p *part, name string) (up *userPart, isNew bool) {
 		starTurn: b.turns.Turn(Any, name),
 		userAt:   int32(len(u.parts)),
 		closed:   b.isClosed(p.queue, u),
+		number:   b.roll.groupNumbers.draw(),
 	}
 	u.parts = append(u.parts, up)
 	p.users[u] = up
+	b.noteGroup(up)
 	return up, true
 }
 
 // forget drops the record of a user in a part that has no more jobs.
 func (b *Board) forget(up *userPart) {
 	u := up.user
+	b.roll.groups.Delete(up.number)
+	b.roll.groupNumbers.giveBack(up.number)
 	delete(up.part.users, u)
 	last := len(u.parts) - 1
 	moved := u.parts[last]
@@ -70,6 +75,7 @@ func (b *Board) forget(up *userPart) {
 func (b *Board) forgetUser(u *user) {
 	if len(u.parts) == 0 && !u.closed {
 		delete(b.users, u.name)
+		b.roll.userNumbers.giveBack(u.number)
 	}
 }
 
@@ -87,5 +93,6 @@ func (b *Board) DropQueue(name string) bool {
 		b.sizes[p.size]--
 	}
 	delete(b.queues, name)
+	b.roll.queues.Delete(name)
 	return true
 }

@@ -34,13 +34,21 @@
 // line "*" then looks at each queue in which the chosen user waits, as do
 // CloseUser and Served of "*". Excluded jobs are searched around, at most two
 // steps each, without changing a heap, so that Next may run beside other reads.
-// A waiting job takes about 80 bytes.
+// A waiting job takes about 80 bytes, and about 45 more on the roll.
+//
+// # Questions about others than the next job
+//
+// Beside the heaps the board keeps a Roll of all waiting jobs that copies in O(1). A Tally
+// sums a copy up for one job, and says how many claims of an offer come before it. Preview
+// takes the next jobs of an offer from the board itself and puts them back.
 //
 // # Invariants
 //
 // A job stands in exactly one heap of its user. A user of a part stands in own
 // and star, or in away. A part stands in star[size] exactly if its queue is open
 // and it has an open user. A user without jobs in a part has no record there.
+//
+// The roll holds the jobs, turns and what is closed exactly as the heaps do.
 //
 // See docs/design.md §7 for the order and §8 for the lane grammar, and
 // docs/decisions/0002-ties-by-part.md for ties between users never served.

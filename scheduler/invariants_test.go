@@ -18,6 +18,9 @@ func checkHeap[T any, O order[T]](name string, h *heap[T, O], at func(T) int32) 
 
 // checkBoard returns what is wrong with the structure of a board.
 func checkBoard(b *Board) error {
+	if err := checkRoll(b); err != nil {
+		return err
+	}
 	jobs, standing := 0, 0
 	for name, q := range b.queues {
 		waiting := 0
@@ -98,4 +101,55 @@ func checkPart(b *Board, p *part) (jobs int, err error) {
 		}
 	}
 	return jobs, nil
+}
+
+// checkRoll compares the roll and the ages with the board.
+func checkRoll(b *Board) error {
+	groups, jobs := 0, 0
+	for name, q := range b.queues {
+		if s, ok := b.roll.queues.Get(name); !ok || s != (queueState{q.mode, q.closed}) {
+			return fmt.Errorf("queue %s: the roll has %+v %v", name, s, ok)
+		}
+		var oldest *entry
+		for _, p := range q.parts {
+			for u, up := range p.users {
+				groups++
+				_, closedIn := q.closedUsers[u.name]
+				want := group{queue: q, user: u, userAt: u.number, own: up.ownTurn, star: up.starTurn, size: p.size, closed: u.closed, closedIn: closedIn}
+				if g, ok := b.roll.groups.Get(up.number); !ok || g != want {
+					return fmt.Errorf("queue %s user %s: the roll has %+v %v, want %+v", name, u.name, g, ok, want)
+				}
+				for _, e := range up.jobs.items {
+					jobs++
+					if s, ok := b.roll.jobs.Get(e.standing()); !ok || s != e.standing() {
+						return fmt.Errorf("job %d is not on the roll", e.id)
+					}
+					if oldest == nil || e.older(oldest) {
+						oldest = e
+					}
+				}
+			}
+		}
+		if id, ok := b.Oldest(name); ok != (oldest != nil) || ok && id != oldest.id {
+			return fmt.Errorf("queue %s: the oldest is %d %v, want %+v", name, id, ok, oldest)
+		}
+		if a := &q.ages; len(a.line)-a.head+len(a.late) > 2*q.waiting+spareAges || len(a.line) > 2*(len(a.line)-a.head)+2*spareAges {
+			return fmt.Errorf("queue %s: %d waiting, but ages keep %d - %d + %d", name, q.waiting, len(a.line), a.head, len(a.late))
+		}
+	}
+	if b.roll.groups.Len() != groups || b.roll.jobs.Len() != jobs || b.roll.queues.Len() != len(b.queues) || b.roll.mode != b.mode {
+		return fmt.Errorf("the roll has %d queues, %d groups, %d jobs; want %d, %d, %d", b.roll.queues.Len(), b.roll.groups.Len(), b.roll.jobs.Len(),
+			len(b.queues), groups, jobs)
+	}
+	used := map[uint32]bool{}
+	for name, u := range b.users {
+		if used[u.number] || u.number >= b.roll.userNumbers.next {
+			return fmt.Errorf("user %s: number %d of %d", name, u.number, b.roll.userNumbers.next)
+		}
+		used[u.number] = true
+	}
+	if g, u := b.roll.groupNumbers, b.roll.userNumbers; len(g.free)+groups != int(g.next) || len(u.free)+len(b.users) != int(u.next) {
+		return fmt.Errorf("%d groups of %d, %d users of %d numbers, free %d and %d", groups, g.next, len(b.users), u.next, len(g.free), len(u.free))
+	}
+	return nil
 }

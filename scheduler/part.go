@@ -39,11 +39,12 @@ type userPart struct {
 	part     *part
 	user     *user
 	jobs     heap[*entry, byAhead]
-	ownTurn  Fence // in the line of the queue
-	starTurn Fence // in the line "*"
-	ownAt    int32 // in part.own, or in part.away
-	starAt   int32 // in part.star
-	userAt   int32 // in user.parts
+	ownTurn  Fence  // in the line of the queue
+	starTurn Fence  // in the line "*"
+	ownAt    int32  // in part.own, or in part.away
+	starAt   int32  // in part.star
+	userAt   int32  // in user.parts
+	number   uint32 // of its group in the roll
 	closed   bool
 }
 
