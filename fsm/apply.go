@@ -4,16 +4,20 @@ import (
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
-// Rules is the number of the meaning of a batch that this version knows.
-const Rules = 1
+// Rules is the highest number of the meaning of a batch that this version knows. It applies batches of every number from 1: what an entry
+// of the log means never changes (docs/decisions/0009-rules-2.md).
+//
+//	1  the first
+//	2  steps, decisions, placed_ms, output and progress, CancelMany and RetryMany
+const Rules = 2
 
-// Apply runs one batch: the clocks; heartbeats, finishes and releases; due timers; then the other commands in order, the claim part of a
+// Apply runs one batch: the clocks; heartbeats, output, finishes and releases; due timers; then the other commands in order, the claim part of a
 // finish at its place (docs/design.md §4). It panics with *UnknownCommandError before it changes anything when it does not know a command,
 // and with a sentence when an invariant is broken.
 func (m *Machine) Apply(index uint64, b *logv1.Batch) Outcome {
 	m.checkKnown(index, b)
-	m.batch = current{out: Outcome{Index: index, Epoch: m.epoch}}
-	m.index = index
+	m.batch = current{out: Outcome{Index: index, Epoch: m.epoch}, rules: b.GetRules()}
+	m.index, m.rules = index, max(m.rules, b.GetRules())
 	m.advanceClocks(b)
 	commands := b.GetCommands()
 	results := make([]*logv1.Result, len(commands))
@@ -36,38 +40,56 @@ func (m *Machine) Apply(index uint64, b *logv1.Batch) Outcome {
 	}
 	m.gatherReady()
 	out := m.batch.out
-	out.Results, out.WallMs = results, m.wall
+	out.Results, out.WallMs, out.Outputs = results, m.wall, m.grown()
 	m.batch = current{}
 	return out
 }
 
 func (m *Machine) checkKnown(index uint64, b *logv1.Batch) {
-	if b.GetRules() != Rules {
+	if b.GetRules() < 1 || b.GetRules() > Rules {
 		panic(&UnknownCommandError{Index: index, Rules: b.GetRules()})
 	}
 	for i, c := range b.GetCommands() {
-		if c.GetOp() == nil {
-			panic(&UnknownCommandError{Index: index, Place: i, Rules: Rules})
+		if c.GetOp() == nil || b.GetRules() < sinceRules(c) {
+			panic(&UnknownCommandError{Index: index, Place: i, Rules: b.GetRules()})
 		}
 	}
+}
+
+// sinceRules is the lowest rules that know a command.
+func sinceRules(c *logv1.Command) uint32 {
+	switch c.GetOp().(type) {
+	case *logv1.Command_Output, *logv1.Command_CancelMany, *logv1.Command_RetryMany:
+		return 2
+	}
+	return 1
 }
 
 // isEarly commands run before the timers.
 func isEarly(c *logv1.Command) bool {
 	switch c.GetOp().(type) {
-	case *logv1.Command_Heartbeat, *logv1.Command_Finish, *logv1.Command_Release:
+	case *logv1.Command_Heartbeat, *logv1.Command_Output, *logv1.Command_Finish, *logv1.Command_Release:
 		return true
 	}
 	return false
 }
 
+// isRepeatable commands have an answer that is kept. The others may run twice: output says where it belongs.
+func isRepeatable(c *logv1.Command) bool {
+	switch c.GetOp().(type) {
+	case *logv1.Command_Heartbeat, *logv1.Command_Output:
+		return false
+	}
+	return c.GetRepeat() != nil
+}
+
 // run answers one command, from the stored answers if it was answered before. claimPart: a claim part is left for the last phase.
 func (m *Machine) run(c *logv1.Command) (res *logv1.Result, claimPart bool) {
-	r := c.GetRepeat()
-	if _, beat := c.GetOp().(*logv1.Command_Heartbeat); r == nil || beat {
+	if !isRepeatable(c) {
 		res = m.execute(c)
 		return m.stamped(res), m.hasClaimPart(c, res)
 	}
+	r := c.GetRepeat()
 	hash := commandHash(c)
 	if stored, refusal := m.repeated(r, hash); refusal != nil {
 		return m.stamped(&logv1.Result{Refusal: refusal}), false
@@ -111,6 +133,8 @@ func (m *Machine) execute(c *logv1.Command) *logv1.Result {
 	switch op := c.GetOp().(type) {
 	case *logv1.Command_Heartbeat:
 		m.heartbeat(op.Heartbeat, res)
+	case *logv1.Command_Output:
+		m.output(op.Output, res)
 	case *logv1.Command_Finish:
 		m.finish(op.Finish, res)
 	case *logv1.Command_Release:
@@ -134,6 +158,10 @@ func (m *Machine) execute(c *logv1.Command) *logv1.Result {
 		m.cancel(op.Cancel.GetJob(), res)
 	case *logv1.Command_Retry:
 		m.retry(op.Retry.GetJob(), res)
+	case *logv1.Command_CancelMany:
+		m.many(op.CancelMany.GetJobs(), res, m.cancelOfMany)
+	case *logv1.Command_RetryMany:
+		m.many(op.RetryMany.GetJobs(), res, m.retryOfMany)
 	case *logv1.Command_SetQueue:
 		m.setQueue(op.SetQueue, res)
 	case *logv1.Command_DeleteQueue:
@@ -144,7 +172,7 @@ func (m *Machine) execute(c *logv1.Command) *logv1.Result {
 		m.setNode(op.SetNode, res)
 	case *logv1.Command_Checkpoint:
 	default:
-		panic(&UnknownCommandError{Index: m.index, Place: int(m.batch.place), Rules: Rules})
+		panic(&UnknownCommandError{Index: m.index, Place: int(m.batch.place), Rules: m.batch.rules})
 	}
 	return res
 }

@@ -16,11 +16,12 @@ type loaded struct {
 	index uint64
 	next  int // number of the next job's user
 	users int
+	rules uint32
 }
 
 func (l *loaded) apply(commands ...*logv1.Command) fsm.Outcome {
 	l.index++
-	return l.m.Apply(l.index, &logv1.Batch{Rules: 1, NowMs: 1_700_000_000_000, MonotonicMs: 1, Leadership: 1, Commands: commands})
+	return l.m.Apply(l.index, &logv1.Batch{Rules: l.rules, NowMs: 1_700_000_000_000, MonotonicMs: 1, Leadership: 1, Commands: commands})
 }
 
 func (l *loaded) newJob() *logv1.NewJob {
@@ -51,7 +52,12 @@ func finishCommand(fence uint64, next bool) *logv1.Command {
 // newLoaded makes a machine with waiting jobs of users, and finished jobs of history, by applying large batches.
 func newLoaded(tb testing.TB, waiting, users, history int) *loaded {
 	tb.Helper()
-	l := &loaded{m: fsm.New(), users: users}
+	return newLoadedOf(tb, fsm.Rules, waiting, users, history)
+}
+
+func newLoadedOf(tb testing.TB, rules uint32, waiting, users, history int) *loaded {
+	tb.Helper()
+	l := &loaded{m: fsm.New(), users: users, rules: rules}
 	huge := int64(1 << 40)
 	l.apply(settingsCommand(&logv1.Settings{MaxJobs: &huge, MaxStateBytes: &huge, RetentionJobs: &huge, MaxUsers: &huge}),
 		&logv1.Command{Op: &logv1.Command_Register{Register: &logv1.Register{Name: "w", Nonce: 1,
@@ -119,6 +125,55 @@ func BenchmarkHistoryRatio(b *testing.B) {
 		least[0], least[1] = min(least[0], spell(empty)), min(least[1], spell(full))
 	}
 	b.ReportMetric(float64(least[1])/float64(least[0]), "ratio")
+}
+
+// BenchmarkRulesRatio is the cost of a cycle under rules 2, with steps and a decision, divided by that under rules 1. The two machines take
+// turns in short spells, and the smallest spell of each counts. Wanted: at most 1.1.
+func BenchmarkRulesRatio(b *testing.B) {
+	old, now := newLoadedOf(b, 1, 1_000, 100, 20_000), newLoadedOf(b, 2, 1_000, 100, 20_000)
+	spell := func(l *loaded) time.Duration {
+		start := time.Now()
+		for range 200 {
+			l.cycle(b)
+		}
+		return time.Since(start)
+	}
+	least := [2]time.Duration{1 << 62, 1 << 62}
+	for b.Loop() {
+		least[0], least[1] = min(least[0], spell(old)), min(least[1], spell(now))
+	}
+	b.ReportMetric(float64(least[0].Nanoseconds())/200, "rules-1-ns")
+	b.ReportMetric(float64(least[1].Nanoseconds())/200, "rules-2-ns")
+	b.ReportMetric(float64(least[1])/float64(least[0]), "ratio")
+}
+
+// BenchmarkOutput is the cost of an append of 20 bytes, of 256 in a batch, to one of so many streams.
+func BenchmarkOutput(b *testing.B) {
+	for _, streams := range []int{1, 10_000} {
+		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
+			l := newLoaded(b, streams, 100, 0)
+			parts := make([]*logv1.OutputPart, streams)
+			for i := range parts {
+				fence := l.apply(claimCommand()).Results[0].GetClaim().GetFence()
+				parts[i] = &logv1.OutputPart{Fence: fence, Data: []byte("twenty bytes of text")}
+			}
+			at, appends := 0, 0
+			o := &logv1.Output{Session: 1}
+			command := &logv1.Command{Op: &logv1.Command_Output{Output: o}}
+			b.ReportAllocs()
+			for b.Loop() {
+				o.Parts = o.Parts[:0]
+				for range 256 {
+					p := parts[at%streams]
+					o.Parts = append(o.Parts, &logv1.OutputPart{Fence: p.Fence, Offset: uint64(at/streams) * 20, Data: p.Data})
+					at++
+				}
+				l.apply(command)
+				appends += 256
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(appends), "ns/append")
+		})
+	}
 }
 
 // BenchmarkPacked is one job's share of batches that carry 256 finishes with their next claims and as many enqueues.

@@ -15,7 +15,7 @@ func TestStateDoesNotGrow(t *testing.T) {
 	apply := func(commands ...*logv1.Command) []*logv1.Result {
 		index++
 		wall += 60_000
-		return m.Apply(index, &logv1.Batch{Rules: 1, NowMs: wall, MonotonicMs: wall, Leadership: 1, Commands: commands}).Results
+		return m.Apply(index, &logv1.Batch{Rules: fsm.Rules, NowMs: wall, MonotonicMs: wall, Leadership: 1, Commands: commands}).Results
 	}
 	opened := apply(&logv1.Command{Op: &logv1.Command_OpenSession{OpenSession: &logv1.OpenSession{Name: "c", Nonce: 1}}})
 	client, number := opened[0].GetSession().GetSession(), uint64(0)

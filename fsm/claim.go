@@ -80,9 +80,11 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 		rec.finish = nil
 	}
 	j.State, j.Fence, j.Worker, j.Lane, j.StartedMs = running, fence, s.name, lane, m.wall
-	j.DueMs = 0
+	j.DueMs, j.Progress = 0, nil
 	j.Attempt++
 	j.MaxAttempts = m.maxAttempts(j)
+	m.note(rec, logv1.StepKind_STEP_KIND_CLAIMED, 0)
+	waiting := m.board.Waiting()
 	m.put(old, rec)
 	c := claim{job: j.Id, session: s.id, lane: lane, lease: m.leaseOf(j)}
 	c.ends = later(m.lease, c.lease)
@@ -93,9 +95,15 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 	m.claims.Set(fence, c)
 	m.enlistClaim(fence, c, j)
 	m.indexSession(s.id)
+	var before turn
 	if s.user == "" {
-		m.turns.Set(turn{user: j.User, line: pick.Line, fence: fence})
+		before, _ = m.turns.Set(turn{user: j.User, line: pick.Line, fence: fence})
 		m.board.Served(pick.Line, j.User)
+	} else {
+		before, _ = m.turns.Get(turn{user: j.User, line: pick.Line})
+	}
+	if m.batch.rules >= 2 {
+		m.decide(s, pick, old.job, j, before.fence, waiting)
 	}
 	m.jobEvent(JobClaimed, j)
 	return &logv1.ClaimResult{Fence: fence, Job: j, LeaseMs: c.lease, HeartbeatMs: m.heartbeatOf(j), MaxRunMs: maxRun, Lane: lane}

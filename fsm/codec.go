@@ -20,7 +20,8 @@ import (
 // body. Numbers are big-endian. The last frame holds the number of frames before it and the SHA-256 of everything before it.
 const (
 	magic        = "FAIRLANE"
-	version      = 1
+	oldVersion   = 1 // of a state that only batches of rules 1 made: an old binary can go on with it
+	version      = 2
 	mostFrame    = 64 << 20
 	frameHead    = 9
 	fileHeadSize = len(magic) + 4
@@ -41,6 +42,9 @@ const (
 	kindKey
 	kindTurn
 	kindNode
+	kindDecision // this and what follows: since version 2
+	kindChunk
+	kindStream
 	kindEnd kind = 255
 )
 
@@ -71,7 +75,7 @@ type encoder struct {
 	err     error
 }
 
-func newEncoder(w io.Writer) *encoder {
+func newEncoder(w io.Writer, version uint32) *encoder {
 	e := &encoder{w: bufio.NewWriterSize(w, 64<<10), sum: sha256.New()}
 	e.put(binary.BigEndian.AppendUint32([]byte(magic), version))
 	return e
@@ -117,11 +121,12 @@ func (e *encoder) finish() (int64, error) {
 
 // decoder reads frames and checks them.
 type decoder struct {
-	r      *bufio.Reader
-	sum    hash.Hash
-	offset int64
-	frames int
-	ended  bool
+	r       *bufio.Reader
+	sum     hash.Hash
+	version uint32
+	offset  int64
+	frames  int
+	ended   bool
 }
 
 func newDecoder(r io.Reader) (*decoder, error) {
@@ -133,8 +138,8 @@ func newDecoder(r io.Reader) (*decoder, error) {
 	if string(head[:len(magic)]) != magic {
 		return nil, d.damaged("it does not begin as a snapshot does")
 	}
-	if v := binary.BigEndian.Uint32(head[len(magic):]); v != version {
-		return nil, d.damaged(fmt.Sprintf("its version is %d, this binary reads %d", v, version))
+	if d.version = binary.BigEndian.Uint32(head[len(magic):]); d.version < oldVersion || d.version > version {
+		return nil, d.damaged(fmt.Sprintf("its version is %d, this binary reads %d to %d", d.version, oldVersion, version))
 	}
 	d.sum.Write(head)
 	d.offset += int64(len(head))

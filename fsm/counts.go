@@ -13,6 +13,8 @@ type queueLive struct {
 	counts  [cancelled + 1]int64 // jobs by state
 	running int64                // live claims, whatever the job's state
 	users   map[string]int64     // live claims by user
+	waits   map[string]int64     // pending jobs by user
+	busy    int64                // users with one or the other
 	closed  bool                 // paused, or running is at the limit
 	shut    map[string]bool      // users at their limit in this queue
 
@@ -76,9 +78,7 @@ func (m *Machine) forgetUser(end nameStamp) {
 func (m *Machine) countRunning(queue, user string, by int64) {
 	q, u := m.queueLive[queue], m.userLive[user]
 	q.running += by
-	if q.users[user] += by; q.users[user] == 0 {
-		delete(q.users, user)
-	}
+	q.count(q.users, q.waits, user, by)
 	u.running += by
 	m.gateQueue(queue, q)
 	m.gateUserIn(queue, q, user)

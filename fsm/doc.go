@@ -8,8 +8,8 @@
 //
 // # Facts and what follows from them
 //
-// Facts are what a snapshot holds: queues, users, jobs, sessions, claims, stored answers, idempotency keys, turns, settings, clocks and
-// counters. They lie in B-trees that copy in O(1), under keys whose order is the order of the snapshot; a stored record is replaced, never
+// Facts are what a snapshot holds: queues, users, jobs, sessions, claims, stored answers, idempotency keys, turns, decisions, output, settings,
+// clocks and counters. They lie in B-trees that copy in O(1), under keys whose order is the order of the snapshot; a stored record is replaced, never
 // edited. Final jobs have a tree of their own, so that history does not slow claims.
 //
 // Everything else is derived and rebuilt on restore: the board with the order of waiting jobs (package scheduler), timers, counts, gates,
@@ -28,8 +28,13 @@
 //
 // # A batch
 //
-// First the clocks, then heartbeats, finishes and releases, then due timers, then the other commands in order. So a finish that arrives in
+// First the clocks, then heartbeats, output, finishes and releases, then due timers, then the other commands in order. So a finish that arrives in
 // the batch in which its lease ends still counts, and a slot that it frees is free for every claim of the batch.
+//
+// # Rules
+//
+// A batch says under which rules it is meant. The machine applies all that it knows, and changes nothing of what a former number means: see
+// Rules, docs/decisions/0009-rules-2.md.
 //
 // # Failure
 //

@@ -94,13 +94,29 @@ func (m *Machine) addJob(j *logv1.Job, due int64) {
 	m.lastPlace++
 	j.Id, j.Place, j.MaxAttempts = m.lastJob, m.lastPlace, m.maxAttempts(j)
 	m.userWorks(j.User)
+	j.PlacedMs = 0
 	rec := &jobRec{job: j}
-	m.event(Event{Kind: JobEnqueued, Job: JobID(j.Id), Queue: j.Queue, User: j.User})
+	enters := pending
 	if due > m.wall {
+		enters = scheduled
+	}
+	m.event(Event{Kind: JobEnqueued, Job: JobID(j.Id), Queue: j.Queue, User: j.User, State: enters})
+	if enters == scheduled {
+		m.note(rec, logv1.StepKind_STEP_KIND_DELAYED, due)
 		m.schedule(nil, rec, due)
 		return
 	}
+	j.PlacedMs = m.placed()
+	m.note(rec, logv1.StepKind_STEP_KIND_ENQUEUED, 0)
 	m.pend(nil, rec, false)
+}
+
+// placed is when a place is drawn, for the job that gets it.
+func (m *Machine) placed() int64 {
+	if m.batch.rules < 2 {
+		return 0
+	}
+	return m.wall
 }
 
 func queueName(n *logv1.NewJob) string {

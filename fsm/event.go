@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"strings"
+
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 	"github.com/fairlane-scheduler/fairlane/scheduler"
 )
@@ -37,6 +39,21 @@ func (k EventKind) String() string {
 		return eventNames[k]
 	}
 	return "Unknown"
+}
+
+// Word is the kind as the API has it: JobEnqueued is job_enqueued.
+func (k EventKind) Word() string {
+	var out strings.Builder
+	for i, c := range k.String() {
+		if c >= 'A' && c <= 'Z' {
+			if i > 0 {
+				out.WriteByte('_')
+			}
+			c += 'a' - 'A'
+		}
+		out.WriteRune(c)
+	}
+	return out.String()
 }
 
 // Event is something that a batch did. Place counts the events of the batch from 0.
@@ -78,7 +95,7 @@ type Outcome struct {
 	Freed   []LaneRef
 	// WallMs is the machine's wall clock during the batch: the time of all its events.
 	WallMs int64
-	// Outputs lists the jobs whose output or progress grew, once each.
+	// Outputs lists the jobs whose output or progress grew, once each, rising.
 	Outputs []JobID
 	// Rescan: something that Ready does not describe made jobs claimable; look at all parked claims again.
 	Rescan bool
@@ -100,9 +117,11 @@ func (e *UnknownCommandError) Error() string {
 // current is what Apply gathers while a batch runs.
 type current struct {
 	out   Outcome
+	rules uint32
 	place uint32
 	ready []uint64 // jobs that became pending
 	room  []string // queues with a limit in which a claim ended, once for each
+	grown []uint64 // jobs whose output or progress grew
 }
 
 func (m *Machine) event(e Event) {

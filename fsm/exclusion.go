@@ -3,6 +3,8 @@ package fsm
 import (
 	"slices"
 
+	"github.com/tidwall/btree"
+
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 	"github.com/fairlane-scheduler/fairlane/scheduler"
 )
@@ -10,34 +12,51 @@ import (
 // mostExclusions is how many jobs a worker, by name, can be excluded from.
 const mostExclusions = 100
 
+// lapse is that a worker failed or lost a job. One with a lower age goes first when there are too many.
+type lapse struct {
+	worker string
+	age    uint64
+	job    uint64
+}
+
+func lapseLess(a, b lapse) bool {
+	return a.worker < b.worker || a.worker == b.worker && (a.age < b.age || a.age == b.age && a.job < b.job)
+}
+
+// lapsesOf lists those of one worker by age.
+func lapsesOf(tree *btree.BTreeG[lapse], worker string) (list []lapse) {
+	tree.Ascend(lapse{worker: worker}, func(x lapse) bool {
+		if x.worker == worker {
+			list = append(list, x)
+		}
+		return x.worker == worker
+	})
+	return list
+}
+
 // exclude notes in an edit of a job that the worker failed or lost it. It counts from when the job is pending again.
 func (m *Machine) exclude(rec *jobRec, worker string) {
 	m.lastExcluded++
 	list := make([]*logv1.ExclusionRecord, 0, len(rec.exclusions)+1)
-	tree := m.excluded[worker]
-	if tree == nil {
-		tree = newTree(stampLess)
-		m.excluded[worker] = tree
-	}
 	for _, x := range rec.exclusions {
 		if x.GetWorker() == worker {
-			tree.Delete(stamp{int64(x.GetAge()), rec.job.Id})
+			m.excluded.Delete(lapse{worker, x.GetAge(), rec.job.Id})
 			continue
 		}
 		list = append(list, x)
 	}
 	rec.exclusions = append(list, &logv1.ExclusionRecord{Worker: worker, Age: m.lastExcluded})
-	tree.Set(stamp{int64(m.lastExcluded), rec.job.Id})
+	m.excluded.Set(lapse{worker, m.lastExcluded, rec.job.Id})
 }
 
 // liftOldest keeps the worker within its bound.
 func (m *Machine) liftOldest(worker string) {
-	tree := m.excluded[worker]
-	if tree == nil || tree.Len() <= mostExclusions {
+	list := lapsesOf(m.excluded, worker)
+	if len(list) <= mostExclusions {
 		return
 	}
-	oldest, _ := tree.PopMin()
-	old, ok := m.jobs.Get(oldest.id)
+	m.excluded.Delete(list[0])
+	old, ok := m.jobs.Get(list[0].job)
 	if !ok {
 		panic("broken invariant: a worker is excluded from a job that does not wait or run")
 	}
@@ -81,29 +100,19 @@ func (m *Machine) unstampExclusions(rec *jobRec) {
 // dropExclusions forgets all of a job that becomes final; rec is an edit.
 func (m *Machine) dropExclusions(rec *jobRec) {
 	for _, x := range rec.exclusions {
-		if tree := m.excluded[x.GetWorker()]; tree != nil {
-			tree.Delete(stamp{int64(x.GetAge()), rec.job.Id})
-			if tree.Len() == 0 {
-				delete(m.excluded, x.GetWorker())
-			}
-		}
+		m.excluded.Delete(lapse{x.GetWorker(), x.GetAge(), rec.job.Id})
 	}
 	rec.exclusions = nil
 }
 
 // excludedFrom lists the jobs that this worker must not get now, at most 100.
 func (m *Machine) excludedFrom(s *session) (out []JobID) {
-	tree := m.excluded[s.name]
-	if tree == nil {
-		return nil
-	}
-	tree.Scan(func(x stamp) bool {
-		rec, ok := m.jobs.Get(x.id)
+	for _, x := range lapsesOf(m.excluded, s.name) {
+		rec, ok := m.jobs.Get(x.job)
 		if ok && rec.job.State == pending && m.excludes(rec, s.name) && m.othersServe(rec) {
-			out = append(out, JobID(x.id))
+			out = append(out, JobID(x.job))
 		}
-		return true
-	})
+	}
 	return out
 }
 

@@ -18,8 +18,13 @@ func (m *Machine) finish(f *logv1.Finish, res *logv1.Result) {
 	}
 	hash := hashOf(&logv1.Finish{Outcome: f.GetOutcome()})
 	out := &logv1.FinishResult{}
-	res.Value = &logv1.Result_Finish{Finish: out}
 	c, old, ok := m.held(s.id, f.GetFence())
+	if ok {
+		if res.Refusal = m.takeRest(f.GetRest(), old.job); res.Refusal != nil {
+			return
+		}
+	}
+	res.Value = &logv1.Result_Finish{Finish: out}
 	if !ok {
 		m.finishAgain(f.GetFence(), hash, out)
 		return
@@ -30,6 +35,7 @@ func (m *Machine) finish(f *logv1.Finish, res *logv1.Result) {
 	rec := old.edit()
 	rec.finish = &logv1.FinishRecord{Fence: f.GetFence(), Hash: hash, State: cancelled, Cancelled: true}
 	if old.job.State == cancelled {
+		m.note(rec, logv1.StepKind_STEP_KIND_LET_GO, 0)
 		m.put(old, rec)
 		m.settle(rec.job)
 	} else {
@@ -64,6 +70,7 @@ func (m *Machine) outcome(f *logv1.Finish, old, rec *jobRec) {
 	switch o := f.GetOutcome().(type) {
 	case *logv1.Finish_Success:
 		j.Result, j.Error = o.Success.GetResult(), ""
+		m.note(rec, logv1.StepKind_STEP_KIND_SUCCEEDED, 0)
 		m.end(old, rec, succeeded, false)
 		m.jobEvent(JobFinished, j)
 	case *logv1.Finish_Failure:
@@ -73,50 +80,91 @@ func (m *Machine) outcome(f *logv1.Finish, old, rec *jobRec) {
 		if o.Failure.RetryAfterMs != nil {
 			delay = o.Failure.GetRetryAfterMs()
 		}
-		m.again(old, rec, delay, failed, o.Failure.GetDiscard())
+		how := ending{state: failed, never: o.Failure.GetDiscard(), retry: logv1.StepKind_STEP_KIND_FAILED_RETRY, last: logv1.StepKind_STEP_KIND_FAILED}
+		if how.never {
+			how.last = logv1.StepKind_STEP_KIND_DISCARDED
+		}
+		m.again(old, rec, delay, how)
 	case *logv1.Finish_Snooze:
 		if o.Snooze.GetDelayMs() == 0 {
+			m.note(rec, logv1.StepKind_STEP_KIND_SNOOZED, 0)
 			m.pend(old, rec, true)
 			return
 		}
-		m.schedule(old, rec, later(m.wall, o.Snooze.GetDelayMs()))
+		due := later(m.wall, o.Snooze.GetDelayMs())
+		m.note(rec, logv1.StepKind_STEP_KIND_SNOOZED, due)
+		m.schedule(old, rec, due)
 		m.jobEvent(JobRetry, j)
 	}
 }
 
-// again follows a failed or lost run, which is charged already: another attempt after the delay, or the final state last.
-func (m *Machine) again(old, rec *jobRec, delay int64, last logv1.State, never bool) {
+// ending says how a run ended that did not succeed.
+type ending struct {
+	state       logv1.State // if it was the last
+	never       bool        // no other attempt, even if one is left
+	retry, last logv1.StepKind
+}
+
+// again follows a failed or lost run, which is charged already: another attempt after the delay, or the final state.
+func (m *Machine) again(old, rec *jobRec, delay int64, how ending) {
 	j := rec.job
-	if never || j.Charged >= m.maxAttempts(j) {
-		m.end(old, rec, last, false)
+	if how.never || j.Charged >= m.maxAttempts(j) {
+		m.note(rec, how.last, 0)
+		m.end(old, rec, how.state, false)
 		m.jobEvent(JobFinished, j)
 		return
 	}
 	worker := j.Worker
 	m.exclude(rec, worker)
 	if delay == 0 {
+		m.note(rec, how.retry, 0)
 		m.pend(old, rec, true)
 	} else {
-		m.schedule(old, rec, later(m.wall, delay))
+		due := later(m.wall, delay)
+		m.note(rec, how.retry, due)
+		m.schedule(old, rec, due)
 		m.jobEvent(JobRetry, j)
 	}
 	m.liftOldest(worker)
 }
 
+// loss is why a claim was lost.
+type loss struct {
+	event       EventKind
+	retry, last logv1.StepKind
+}
+
+var (
+	byLease    = loss{LeaseEnded, logv1.StepKind_STEP_KIND_LEASE_ENDED_RETRY, logv1.StepKind_STEP_KIND_LEASE_ENDED}
+	byRunLimit = loss{RunLimit, logv1.StepKind_STEP_KIND_RUN_LIMIT_RETRY, logv1.StepKind_STEP_KIND_RUN_LIMIT}
+	byGone     = loss{LeaseEnded, logv1.StepKind_STEP_KIND_WORKER_GONE_RETRY, logv1.StepKind_STEP_KIND_WORKER_GONE}
+)
+
 // lose ends a claim whose lease or run limit ended, or whose worker is gone.
-func (m *Machine) lose(fence uint64, kind EventKind) {
+func (m *Machine) lose(fence uint64, why loss) {
 	c, _ := m.claims.Get(fence)
 	old := m.claimed(c)
 	m.drop(fence, c, old.job)
 	if old.job.State == cancelled {
-		m.settle(old.job)
-		m.claimEvent(kind, fence, c, old.job, cancelled)
+		m.endCancelled(old, why.last)
+		m.claimEvent(why.event, fence, c, old.job, cancelled)
 		return
 	}
 	rec := old.edit()
 	rec.job.Charged++
-	m.again(old, rec, 0, timedOut, m.onTimeout(rec.job) == logv1.OnTimeout_ON_TIMEOUT_FAIL)
-	m.claimEvent(kind, fence, c, old.job, rec.job.State)
+	never := m.onTimeout(rec.job) == logv1.OnTimeout_ON_TIMEOUT_FAIL
+	m.again(old, rec, 0, ending{state: timedOut, never: never, retry: why.retry, last: why.last})
+	m.claimEvent(why.event, fence, c, old.job, rec.job.State)
+}
+
+// endCancelled is the end of the claim of a job that was cancelled while it ran.
+func (m *Machine) endCancelled(old *jobRec, kind logv1.StepKind) {
+	if m.batch.rules >= 2 {
+		rec := old.edit()
+		m.note(rec, kind, 0)
+		m.put(old, rec)
+	}
+	m.settle(old.job)
 }
 
 // claimEvent tells how a claim ended; state is the job's after it.

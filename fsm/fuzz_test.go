@@ -30,7 +30,7 @@ func FuzzApply(f *testing.F) {
 		if proto.Unmarshal(data, b) != nil {
 			return
 		}
-		b.Rules = 1
+		b.Rules = 1 + uint32(len(data)%2)
 		m, twin := runHistory(uint64(len(data)%8+1), 12), runHistory(uint64(len(data)%8+1), 12)
 		index := m.AppliedIndex() + 1
 		out, fault := tryApply(m, index, b)
@@ -88,15 +88,8 @@ func FuzzRestore(f *testing.F) {
 // FuzzRestoreSealed replaces, adds or drops a record of a sound snapshot and seals the whole again with right check sums, as a bad program
 // would write it: a machine with sound invariants or an error, never a panic.
 func FuzzRestoreSealed(f *testing.F) {
-	const headSize = 12
 	whole := snapshotBytes(f, runHistory(7, 40))
-	var frames [][]byte // kind, then body; without the last
-	for at := headSize; at < len(whole); {
-		size := int(binary.BigEndian.Uint32(whole[at+1:]))
-		frames = append(frames, append([]byte{whole[at]}, whole[at+9:at+9+size]...))
-		at += 9 + size
-	}
-	frames = frames[:len(frames)-1]
+	frames := framesOf(whole)
 	for i, frame := range frames {
 		f.Add(uint16(i), byte(0), frame)
 		f.Add(uint16(i), byte(2), frame)
@@ -126,6 +119,19 @@ func FuzzRestoreSealed(f *testing.F) {
 			}
 		}
 	})
+}
+
+// headSize is that of a snapshot before its first frame.
+const headSize = 12
+
+// framesOf a snapshot: kind, then body; without the last.
+func framesOf(whole []byte) (frames [][]byte) {
+	for at := headSize; at < len(whole); {
+		size := int(binary.BigEndian.Uint32(whole[at+1:]))
+		frames = append(frames, append([]byte{whole[at]}, whole[at+9:at+9+size]...))
+		at += 9 + size
+	}
+	return frames[:len(frames)-1]
 }
 
 // sealed writes frames in the form of a snapshot.

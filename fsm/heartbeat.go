@@ -37,6 +37,11 @@ func (m *Machine) beat(session, fence uint64) logv1.ClaimStatus {
 	if !ok {
 		return logv1.ClaimStatus_CLAIM_STATUS_LOST
 	}
+	return m.renew(fence, c, rec)
+}
+
+// renew makes the lease of a live claim whole again.
+func (m *Machine) renew(fence uint64, c claim, rec *jobRec) logv1.ClaimStatus {
 	before := c.end()
 	c.ends = later(m.lease, c.lease)
 	m.claims.Set(fence, c)

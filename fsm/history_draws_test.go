@@ -138,6 +138,9 @@ func (h *history) finish() *logv1.Command {
 	default:
 		f.Outcome = &logv1.Finish_Success{Success: &logv1.Success{Result: []byte{byte(h.below(2))}}}
 	}
+	if h.now >= 2 && h.one(4) {
+		f.Rest = &logv1.OutputRest{Offset: h.offset(f.GetFence()), Data: h.data()}
+	}
 	if h.one(2) {
 		f.Next = &logv1.NextClaim{Lane: h.lane(s)}
 	}
@@ -251,6 +254,9 @@ func (h *history) repeated() *logv1.Command {
 		return nil
 	}
 	c := s.sent[len(s.sent)-1-h.below(min(len(s.sent), 6))]
+	if h.now < 2 && (c.GetCancelMany() != nil || c.GetRetryMany() != nil) {
+		return nil
+	}
 	if h.one(20) { // another call under a used number
 		return &logv1.Command{Repeat: c.Repeat, Op: &logv1.Command_Cancel{Cancel: &logv1.Cancel{Job: 1}}}
 	}

@@ -2,6 +2,7 @@ package fsm_test
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -41,6 +42,11 @@ type history struct {
 	jobs       int // ids up to this one are drawn
 	nonce      uint64
 	extremes   bool // draws values that the machine must refuse, too
+	rules      uint32
+	old        uint64 // batches up to this index are of rules 1, and some later ones if it is not 0
+	now        uint32 // rules of the batch that is being drawn
+	draws      []func(*history) *logv1.Command
+	ends       map[uint64]uint64 // of output, by fence, as the answers said
 }
 
 type drawnSession struct {
@@ -63,9 +69,19 @@ var (
 	drawnNames  = []string{"w", "v", "u"}
 )
 
-func newHistory(seed uint64) *history {
-	h := &history{dice: dice{seed}, wall: 1_700_000_000_000, mono: 1_000_000, lead: 1}
-	for i := range len(draws) {
+// newHistory is of the newest rules; some histories begin under rules 1 and fall back to them.
+func newHistory(seed uint64) *history { return newHistoryOf(seed, fsm.Rules) }
+
+// newHistoryOf rules 1 draws what it drew before there were others: testdata/digests.list rests on that.
+func newHistoryOf(seed uint64, rules uint32) *history {
+	h := &history{dice: dice{seed}, wall: 1_700_000_000_000, mono: 1_000_000, lead: 1, rules: rules, draws: draws, ends: map[uint64]uint64{}}
+	if rules >= 2 {
+		h.draws = slices.Concat(draws, drawsSince2)
+		if h.one(3) {
+			h.old = uint64(1 + h.below(60))
+		}
+	}
+	for i := range len(h.draws) {
 		w := 0
 		if i < alwaysDrawn || !h.one(3) {
 			w = 1 + h.below(8)
@@ -87,6 +103,10 @@ var draws = []func(*history) *logv1.Command{
 	(*history).drain, (*history).deregister, (*history).openSession, (*history).repeated, (*history).enqueue,
 }
 
+var drawsSince2 = []func(*history) *logv1.Command{
+	(*history).output, (*history).output, (*history).output, (*history).cancelMany, (*history).retryMany, (*history).outputSettings,
+}
+
 // batch draws the next batch.
 func (h *history) batch() *logv1.Batch {
 	h.index += 1 + uint64(h.below(3))
@@ -101,7 +121,11 @@ func (h *history) batch() *logv1.Batch {
 	case 2:
 		h.lead, h.mono = h.next(), int64(h.below(1_000_000_000))
 	}
-	b := &logv1.Batch{Rules: 1, NowMs: h.wall, MonotonicMs: h.mono, Leadership: h.lead}
+	h.now = h.rules
+	if h.old > 0 && (h.index <= h.old || h.one(9)) {
+		h.now = 1
+	}
+	b := &logv1.Batch{Rules: h.now, NowMs: h.wall, MonotonicMs: h.mono, Leadership: h.lead}
 	if h.index <= 3 {
 		b.Commands = append(b.Commands, settingsCommand(&logv1.Settings{Limits: &logv1.Limits{
 			LeaseMs: proto.Int64(historyLeaseMillis), HeartbeatMs: proto.Int64(1_000)}}))
@@ -122,7 +146,10 @@ func (h *history) command() *logv1.Command {
 	at := h.below(h.total)
 	for i, w := range h.weights {
 		if at -= w; at < 0 {
-			return draws[i](h)
+			if i >= len(draws) && h.now < 2 {
+				return nil
+			}
+			return h.draws[i](h)
 		}
 	}
 	return nil
@@ -140,6 +167,14 @@ func (h *history) observe(b *logv1.Batch, out fsm.Outcome) {
 			}
 		case *logv1.Result_Retry:
 			h.jobs = max(h.jobs, int(v.Retry.GetJob()))
+		case *logv1.Result_Many:
+			for _, o := range v.Many.GetOutcomes() {
+				h.jobs = max(h.jobs, int(o.GetNewJob()))
+			}
+		case *logv1.Result_Output:
+			for k, s := range v.Output.GetStatuses() {
+				h.ends[b.Commands[i].GetOutput().GetParts()[k].GetFence()] = s.GetEnd()
+			}
 		case *logv1.Result_Claim:
 			h.observeClaim(b.Commands[i].GetClaim().GetSession(), v.Claim)
 		case *logv1.Result_Finish:

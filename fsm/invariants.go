@@ -12,8 +12,9 @@ import (
 // CheckInvariants counts everything anew from the records and compares it with what is kept: I2, I4, counts, board, indexes, bytes. It is
 // slow: its cost grows with the whole state.
 func (m *Machine) CheckInvariants() error {
-	c := &check{m: m, claims: map[uint64]uint64{}, queues: map[string]*queueLive{}, users: map[string]*userLive{}}
-	for _, step := range []func() error{c.checkClaims, c.checkJobs, c.checkQueues, c.checkUsers, c.checkSessions, c.checkBytes} {
+	c := &check{m: m, claims: map[uint64]uint64{}, queues: map[string]*queueLive{}, users: map[string]*userLive{}, oldest: map[string]*logv1.Job{}}
+	for _, step := range []func() error{c.checkClaims, c.checkJobs, c.checkQueues, c.checkUsers, c.checkSessions, c.checkDecisions,
+		c.checkOutput, c.checkBytes} {
 		if err := step(); err != nil {
 			return fmt.Errorf("broken invariant: %w", err)
 		}
@@ -31,11 +32,13 @@ type check struct {
 	past   int
 	ended  int // finishes
 	wait   int
+	lapses int
+	oldest map[string]*logv1.Job // pending, by queue
 }
 
 func (c *check) queue(name string) *queueLive {
 	if c.queues[name] == nil {
-		c.queues[name] = &queueLive{users: map[string]int64{}, history: new(btree.BTreeG[stamp])}
+		c.queues[name] = &queueLive{users: map[string]int64{}, waits: map[string]int64{}, history: new(btree.BTreeG[stamp])}
 	}
 	return c.queues[name]
 }
@@ -95,6 +98,8 @@ func (c *check) checkJobs() (err error) {
 		err = fmt.Errorf("%d jobs in the history, %d indexed", c.past, m.history.Len())
 	case len(m.finishes) != c.ended:
 		err = fmt.Errorf("%d finishes, %d indexed", c.ended, len(m.finishes))
+	case m.excluded.Len() != c.lapses:
+		err = fmt.Errorf("%d exclusions, %d indexed", c.lapses, m.excluded.Len())
 	case m.board.Waiting() != c.wait:
 		err = fmt.Errorf("%d pending jobs, %d on the board", c.wait, m.board.Waiting())
 	}
@@ -105,7 +110,7 @@ func (c *check) checkJob(id uint64, r *jobRec, final bool) error {
 	m, j := c.m, r.job
 	_, claimed := c.claims[id]
 	c.queue(j.Queue).counts[j.State]++
-	c.bytes += jobBytes(j)
+	c.bytes += r.size()
 	if r.finish != nil {
 		c.ended++
 		if m.finishes[r.finish.GetFence()] != id {
@@ -126,14 +131,19 @@ func (c *check) checkJob(id uint64, r *jobRec, final bool) error {
 	}
 	if j.State == pending {
 		c.wait++
+		c.queue(j.Queue).waits[j.User]++
+		if first := c.oldest[j.Queue]; first == nil || j.Place < first.Place || j.Place == first.Place && j.Id < first.Id {
+			c.oldest[j.Queue] = j
+		}
 	}
 	for _, x := range r.exclusions {
-		if final || m.excluded[x.GetWorker()] == nil {
+		c.lapses++
+		if _, ok := m.excluded.Get(lapse{x.GetWorker(), x.GetAge(), id}); final || !ok {
 			return fmt.Errorf("an exclusion of job %d is not indexed", id)
 		}
-		if _, ok := m.excluded[x.GetWorker()].Get(stamp{int64(x.GetAge()), id}); !ok {
-			return fmt.Errorf("an exclusion of job %d is not indexed", id)
-		}
+	}
+	if err := checkSteps(r); err != nil {
+		return err
 	}
 	if final && !claimed {
 		c.past++
@@ -154,6 +164,12 @@ func (c *check) checkQueues() error {
 		rec, ok := m.queues.Get(name)
 		if !ok || want.counts != have.counts || want.running != have.running || len(want.users) != len(have.users) {
 			return fmt.Errorf("queue %s counts %v, %d claims; it has %v, %d", name, have.counts, have.running, want.counts, want.running)
+		}
+		if id, ok := m.board.Oldest(name); ok != (c.oldest[name] != nil) || uint64(id) != c.oldest[name].GetId() {
+			return fmt.Errorf("queue %s: the oldest job is %d, should be %d", name, id, c.oldest[name].GetId())
+		}
+		if err := want.sameUsers(have); err != nil {
+			return fmt.Errorf("queue %s: %w", name, err)
 		}
 		for user, n := range want.users {
 			if have.users[user] != n || reached(rec.GetSettings().GetMaxRunningPerUser(), n) != have.shut[user] {

@@ -10,6 +10,7 @@ type jobRec struct {
 	job        *logv1.Job
 	exclusions []*logv1.ExclusionRecord
 	finish     *logv1.FinishRecord // how its last claim was finished; nil: it was not
+	steps      []byte              // an encoded logv1.Steps
 }
 
 // jobOverhead is what a job costs beside its own bytes: the record and its entries in the indexes.
@@ -20,8 +21,14 @@ func jobBytes(j *logv1.Job) int64 {
 	for _, l := range j.Labels {
 		n += 32 + len(l.GetKey()) + len(l.GetValue())
 	}
+	if p := j.Progress; p != nil {
+		n += 64 + len(p.GetMessage())
+	}
 	return int64(n)
 }
+
+// size is what the record counts in the bytes of the state.
+func (r *jobRec) size() int64 { return jobBytes(r.job) + int64(len(r.steps)) }
 
 // copyJob is a shallow copy, by hand: messages must not be copied by assignment, and a deep one would copy the payload.
 func copyJob(j *logv1.Job) *logv1.Job {
@@ -30,20 +37,20 @@ func copyJob(j *logv1.Job) *logv1.Job {
 		PayloadIsJson: j.PayloadIsJson, MemoryBytes: j.MemoryBytes, Attempt: j.Attempt, Charged: j.Charged, MaxAttempts: j.MaxAttempts,
 		EnqueuedMs: j.EnqueuedMs, DueMs: j.DueMs, StartedMs: j.StartedMs, FinishedMs: j.FinishedMs, Fence: j.Fence, Worker: j.Worker,
 		Lane: j.Lane, Result: j.Result, Error: j.Error, Labels: j.Labels, RetryOf: j.RetryOf, RetriedAs: j.RetriedAs, Place: j.Place,
-		Limits: j.Limits,
+		Limits: j.Limits, PlacedMs: j.PlacedMs, Progress: j.Progress,
 	}
 }
 
-func (m *Machine) find(id uint64) (*jobRec, bool) {
-	if rec, ok := m.jobs.Get(id); ok {
+func (f *facts) find(id uint64) (*jobRec, bool) {
+	if rec, ok := f.jobs.Get(id); ok {
 		return rec, true
 	}
-	return m.final.Get(id)
+	return f.final.Get(id)
 }
 
 // edit returns a copy of a record, whose job is a copy too, to be changed and then stored with put.
 func (r *jobRec) edit() *jobRec {
-	return &jobRec{job: copyJob(r.job), exclusions: r.exclusions, finish: r.finish}
+	return &jobRec{job: copyJob(r.job), exclusions: r.exclusions, finish: r.finish, steps: r.steps}
 }
 
 // put stores the new record in place of the old one (nil: a new job), and keeps the counts, the bytes, the board and the due times.
@@ -53,11 +60,11 @@ func (m *Machine) put(old, rec *jobRec) {
 	if old != nil {
 		from = old.job.State
 		q.counts[from]--
-		m.bytes -= jobBytes(old.job)
+		m.bytes -= old.size()
 	}
 	checkMove(j, from, j.State)
 	q.counts[j.State]++
-	m.bytes += jobBytes(j)
+	m.bytes += rec.size()
 	if from != j.State {
 		m.leaveState(from, old)
 		m.enterState(rec)
@@ -76,6 +83,7 @@ func (m *Machine) leaveState(from logv1.State, old *jobRec) {
 	switch from {
 	case pending:
 		m.board.Remove(JobID(old.job.Id))
+		m.countWaiting(old.job, -1)
 		m.unstampExclusions(old)
 	case scheduled:
 		m.dues.Delete(stamp{old.job.DueMs, old.job.Id})
@@ -87,6 +95,7 @@ func (m *Machine) enterState(rec *jobRec) {
 	switch j.State {
 	case pending:
 		m.board.Add(boardJob(j))
+		m.countWaiting(j, 1)
 		m.stampExclusions(rec)
 	case scheduled:
 		m.dues.Set(stamp{j.DueMs, j.Id})
@@ -102,7 +111,7 @@ func boardJob(j *logv1.Job) scheduler.Job {
 func (m *Machine) pend(old, rec *jobRec, newPlace bool) {
 	if newPlace {
 		m.lastPlace++
-		rec.job.Place = m.lastPlace
+		rec.job.Place, rec.job.PlacedMs = m.lastPlace, m.placed()
 	}
 	rec.job.State = pending
 	letGo(rec.job)

@@ -28,6 +28,11 @@ const (
 	leastLease  = 3000
 	leastBeat   = 1000
 	mostMillis  = int64(1) << 53
+
+	mostParts    = 1024      // in one output command
+	mostOutput   = 1 << 20   // bytes in one output command, or with a finish
+	mostMessage  = 1 << 10   // bytes of a progress message
+	mostProgress = 1_000_000 // parts per million
 )
 
 func refuse(reason logv1.Reason, params ...string) *logv1.Refusal {

@@ -39,7 +39,8 @@ type facts struct {
 	lastSession  uint64
 	lastExcluded uint64
 	finished     uint64          // finishes that were accepted, ever
-	settings     *logv1.Settings // every field is set
+	rules        uint32          // the highest of all batches, at least 1
+	settings     *logv1.Settings // every field is set but those since rules 2
 
 	queues   *btree.Map[string, *logv1.QueueRecord]
 	jobs     *btree.Map[uint64, *jobRec] // not final
@@ -53,6 +54,10 @@ type facts struct {
 	turns    *btree.BTreeG[turn]
 	users    *btree.Map[string, int64] // idle since; 0: busy
 	nodes    *btree.Map[string, *logv1.SetNode]
+
+	decisions *btree.Map[uint64, *logv1.DecisionRecord] // by fence, so by epoch and index too: the last ones
+	chunks    *btree.BTreeG[piece]                      // (job, attempt, offset): output before the last piece of its stream
+	streams   *btree.BTreeG[piece]                      // (job, attempt): the last piece, perhaps empty, of each attempt with output
 }
 
 // derived is rebuilt from facts on restore. No result depends on the order of its maps.
@@ -65,9 +70,10 @@ type derived struct {
 	byClient  map[clientKey]uint64    // live sessions of other clients
 	endedName map[string][]uint64     // ended workers, rising
 	cover     map[coverKey]int        // live, not draining workers by what they serve
-	excluded  map[string]*btree.BTreeG[stamp]
+	excluded  *btree.BTreeG[lapse]
 	finishes  map[uint64]uint64 // fence -> job, of claims that ended by a finish
-	bytes     int64             // = sum of the sizes of jobs, answers and keys
+	kept      map[uint64]int64  // bytes of output that are kept, of jobs with a stream
+	bytes     int64             // = sum of the sizes of jobs, answers, keys and output
 
 	leaseEnds   *btree.BTreeG[stamp] // (end, fence)
 	sessionEnds *btree.BTreeG[stamp] // (end, session)
@@ -109,11 +115,12 @@ func New() *Machine {
 
 func emptyFacts(epoch uint32) facts {
 	return facts{
-		epoch:  epoch,
+		epoch: epoch, rules: 1,
 		queues: new(btree.Map[string, *logv1.QueueRecord]), jobs: new(btree.Map[uint64, *jobRec]), final: new(btree.Map[uint64, *jobRec]),
 		claims: new(btree.Map[uint64, claim]), sessions: new(btree.Map[uint64, *session]), pulses: new(btree.Map[uint64, pulse]),
 		ended: new(btree.Map[uint64, *session]), answers: newTree(answerLess), keys: new(btree.Map[string, *logv1.KeyRecord]),
 		turns: newTree(turnLess), users: new(btree.Map[string, int64]), nodes: new(btree.Map[string, *logv1.SetNode]),
+		decisions: new(btree.Map[uint64, *logv1.DecisionRecord]), chunks: newTree(chunkLess), streams: newTree(streamLess),
 	}
 }
 
@@ -122,7 +129,7 @@ func (m *Machine) emptyDerived() derived {
 		board:     scheduler.NewBoard(turnsOf{m}, m.defaultMode()),
 		queueLive: map[string]*queueLive{}, userLive: map[string]*userLive{}, live: map[uint64]*sessionLive{}, byName: map[string]uint64{},
 		byClient: map[clientKey]uint64{}, endedName: map[string][]uint64{}, cover: map[coverKey]int{},
-		excluded: map[string]*btree.BTreeG[stamp]{}, finishes: map[uint64]uint64{},
+		excluded: newTree(lapseLess), finishes: map[uint64]uint64{}, kept: map[uint64]int64{},
 		leaseEnds: newTree(stampLess), sessionEnds: newTree(stampLess), dues: newTree(stampLess), exclEnds: newTree(stampLess),
 		history: newTree(stampLess), keyEnds: newTree(nameStampLess), idleEnds: newTree(nameStampLess), retainEnds: newTree(nameStampLess),
 	}

@@ -170,8 +170,11 @@ func (n *naive) take(j *naiveJob, s *naiveSession, lane uint32, line string) str
 		c.runEnd = n.lease + l.GetMaxRunMs()
 	}
 	n.claims[fence] = c
-	j.state, j.last, j.outcome = logv1.State_STATE_RUNNING, fence, ""
+	n.decide(j, s, lane, line, fence)
+	j.state, j.last, j.outcome, j.progress = logv1.State_STATE_RUNNING, fence, "", ""
 	j.attempt++
+	c.attempt = j.attempt
+	n.step(j, c, "claimed", 0)
 	if s.user == "" {
 		n.turns[line+"\x00"+j.spec.GetUser()] = fence
 	}
@@ -233,8 +236,10 @@ func (n *naive) releaseOne(s *naiveSession, fence uint64) string {
 	}
 	delete(n.claims, fence)
 	if c.job.state == logv1.State_STATE_CANCELLED {
+		n.step(c.job, c, "let_go", 0)
 		return " cancelled"
 	}
+	n.step(c.job, c, "released", 0)
 	n.pend(c.job, false)
 	return " ok"
 }
@@ -243,6 +248,9 @@ func (n *naive) finish(f *logv1.Finish, part func(func() string)) string {
 	s, refusal := n.live(f.GetSession())
 	if refusal != "" {
 		return refusal
+	}
+	if c := n.held(s, f.GetFence()); c != nil && !n.takeRest(c, f.GetRest()) {
+		return "refused output_gap"
 	}
 	if f.GetNext() != nil {
 		part(func() string { return ", next: " + n.claim(f.GetSession(), f.GetNext().GetLane()) })
@@ -260,7 +268,9 @@ func (n *naive) finish(f *logv1.Finish, part func(func() string)) string {
 	j := c.job
 	delete(n.claims, c.fence)
 	cancelled := j.state == logv1.State_STATE_CANCELLED
-	if !cancelled {
+	if cancelled {
+		n.step(j, c, "let_go", 0)
+	} else {
 		n.outcome(f, c)
 	}
 	j.outcome = outcome
@@ -276,14 +286,17 @@ func (n *naive) outcome(f *logv1.Finish, c *naiveClaim) {
 				return o.Failure.GetRetryAfterMs()
 			}
 			return n.backoff(c.job)
-		}, logv1.State_STATE_FAILED, o.Failure.GetDiscard())
+		}, logv1.State_STATE_FAILED, o.Failure.GetDiscard(), "failed_retry", map[bool]string{true: "discarded", false: "failed"}[o.Failure.GetDiscard()])
 	case *logv1.Finish_Snooze:
 		if o.Snooze.GetDelayMs() > 0 {
+			n.step(c.job, c, "snoozed", n.wall+o.Snooze.GetDelayMs())
 			c.job.state, c.job.due = logv1.State_STATE_SCHEDULED, n.wall+o.Snooze.GetDelayMs()
 			return
 		}
+		n.step(c.job, c, "snoozed", 0)
 		n.pend(c.job, true)
 	default:
+		n.step(c.job, c, "succeeded", 0)
 		n.final(c.job, logv1.State_STATE_SUCCEEDED)
 	}
 }

@@ -102,7 +102,10 @@ func (n *naive) enqueueOne(spec *logv1.NewJob) string {
 		due = n.wall + spec.GetDelayMs()
 	}
 	if due > n.wall {
-		j.state, j.due = logv1.State_STATE_SCHEDULED, due
+		j.state, j.due, j.placed = logv1.State_STATE_SCHEDULED, due, 0
+		n.step(j, nil, "delayed", due)
+	} else {
+		n.step(j, nil, "enqueued", 0)
 	}
 	if spec.GetIdempotencyKey() != "" {
 		n.keys[key] = &naiveKey{j.id, string(body), n.wall}
@@ -121,7 +124,8 @@ func (n *naive) newJob(spec *logv1.NewJob, retryOf uint64) *naiveJob {
 	}
 	n.nextJob++
 	n.place++
-	j := &naiveJob{id: n.nextJob, spec: spec, prio: prio, place: n.place, state: logv1.State_STATE_PENDING, excl: map[string]*naiveExclusion{}, retryOf: retryOf}
+	j := &naiveJob{id: n.nextJob, spec: spec, prio: prio, place: n.place, state: logv1.State_STATE_PENDING, excl: map[string]*naiveExclusion{}, retryOf: retryOf,
+		made: n.wall, placed: n.placedNow(), streams: map[int][]byte{}}
 	n.jobs[j.id] = j
 	return j
 }
@@ -140,7 +144,7 @@ func (n *naive) frontPriority(queue, user string) (top int32, found bool) {
 func (n *naive) pend(j *naiveJob, newPlace bool) {
 	if newPlace {
 		n.place++
-		j.place = n.place
+		j.place, j.placed = n.place, n.placedNow()
 	}
 	j.state, j.due = logv1.State_STATE_PENDING, 0
 	for _, x := range j.excl {
@@ -172,18 +176,22 @@ func (n *naive) exclude(j *naiveJob, worker string) {
 }
 
 // again is what follows a failed or lost run: another attempt after delay, or the state last.
-func (n *naive) again(c *naiveClaim, delay func() int64, last logv1.State, never bool) {
+func (n *naive) again(c *naiveClaim, delay func() int64, last logv1.State, never bool, retry, end string) {
 	j := c.job
 	j.charged++
 	if never || j.charged >= int(n.limits(j).GetMaxAttempts()) {
+		n.step(j, c, end, 0)
 		n.final(j, last)
 		return
 	}
 	n.exclude(j, c.session.name)
-	if d := delay(); d > 0 {
+	d := delay()
+	if d > 0 {
+		n.step(j, c, retry, n.wall+d)
 		j.state, j.due = logv1.State_STATE_SCHEDULED, n.wall+d
 		return
 	}
+	n.step(j, c, retry, 0)
 	n.pend(j, true)
 }
 
@@ -203,6 +211,7 @@ func (n *naive) cancel(id uint64) string {
 	}
 	did := !isFinal(j.state)
 	if did {
+		n.step(j, n.claimOf(j), "cancelled", 0)
 		n.final(j, logv1.State_STATE_CANCELLED)
 	}
 	return fmt.Sprintf("cancel did=%v state=%s", did, stateText(j.state))
@@ -223,7 +232,11 @@ func (n *naive) retry(id uint64) string {
 	if n.queues[spec.GetQueue()] == nil {
 		n.queues[spec.GetQueue()] = &naiveQueue{name: spec.GetQueue(), settings: &logv1.QueueSettings{}}
 	}
-	return fmt.Sprintf("retried as job %d", n.newJob(spec, j.id).id)
+	made := n.newJob(spec, j.id)
+	n.step(made, nil, "enqueued", 0)
+	n.step(j, nil, "retried_by_hand", 0)
+	j.retried = true
+	return fmt.Sprintf("retried as job %d", made.id)
 }
 
 func (n *naive) setQueue(c *logv1.SetQueue) string {

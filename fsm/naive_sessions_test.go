@@ -30,7 +30,7 @@ func (n *naive) open(fresh *naiveSession, gone bool) string {
 		}
 		if !s.ended && !s.replaced && gone {
 			for _, fence := range n.fencesOf(s) {
-				n.lose(n.claims[fence])
+				n.lose(n.claims[fence], "worker_gone")
 			}
 		}
 		s.ended = true
@@ -80,13 +80,14 @@ func (n *naive) deregister(id uint64) string {
 }
 
 // lose ends a claim whose lease or run limit ended, or whose worker is gone.
-func (n *naive) lose(c *naiveClaim) {
+func (n *naive) lose(c *naiveClaim, why string) {
 	delete(n.claims, c.fence)
 	if c.job.state != logv1.State_STATE_RUNNING {
+		n.step(c.job, c, why, 0)
 		return
 	}
 	fail := n.limits(c.job).GetOnTimeout() == logv1.OnTimeout_ON_TIMEOUT_FAIL
-	n.again(c, func() int64 { return 0 }, logv1.State_STATE_TIMED_OUT, fail)
+	n.again(c, func() int64 { return 0 }, logv1.State_STATE_TIMED_OUT, fail, why+"_retry", why)
 }
 
 // timers runs what is due: by (end, fence), (end, session), (end, job), then retention.
@@ -127,9 +128,18 @@ func (n *naive) timers() {
 			}
 		}
 	}
-	run(claims, n.lease, func(fence uint64) { n.lose(n.claims[fence]) })
+	run(claims, n.lease, func(fence uint64) {
+		why := "lease_ended"
+		if c := n.claims[fence]; c.runEnd > 0 && c.runEnd <= c.ends {
+			why = "run_limit"
+		}
+		n.lose(n.claims[fence], why)
+	})
 	run(sessions, n.lease, func(id uint64) { n.sessions[id].ended = true })
-	run(jobs, n.wall, func(id uint64) { n.pend(n.jobs[id], true) })
+	run(jobs, n.wall, func(id uint64) {
+		n.step(n.jobs[id], nil, "due", 0)
+		n.pend(n.jobs[id], true)
+	})
 	for key, k := range n.keys {
 		if k.made+86_400_000 <= n.wall {
 			delete(n.keys, key)

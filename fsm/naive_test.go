@@ -29,6 +29,10 @@ type naive struct {
 	keys           map[string]*naiveKey
 	excluded       int64        // numbers the exclusions by age
 	hit            *naiveAnswer // the stored answer that the last call of repeatable stored or found
+	index          uint64
+	rules          uint32
+	decisions      []string        // of this batch
+	grown          map[uint64]bool // of this batch
 
 	settings *logv1.Settings
 }
@@ -48,6 +52,13 @@ type naiveJob struct {
 	outcome  string // what finished that claim, "" if it did not end by a finish
 	answer   string
 	retryOf  uint64
+	retried  bool
+	placed   int64
+	made     int64 // when it was enqueued
+	progress string
+	steps    []string
+	dropped  int
+	streams  map[int][]byte // all output by attempt, also what is not kept
 }
 
 type naiveExclusion struct{ until, age int64 }
@@ -81,6 +92,7 @@ type naiveClaim struct {
 	session *naiveSession
 	lane    uint32
 	length  int64
+	attempt int
 	ends    int64
 	runEnd  int64 // 0: none
 }
@@ -102,7 +114,8 @@ func newNaive() *naive {
 }
 
 // apply answers the batch by position.
-func (n *naive) apply(b *logv1.Batch) []string {
+func (n *naive) apply(index uint64, b *logv1.Batch) []string {
+	n.index, n.rules, n.decisions, n.grown = index, b.GetRules(), nil, map[uint64]bool{}
 	n.wall = max(n.wall, b.GetNowMs())
 	if n.started && b.GetLeadership() == n.lead {
 		n.lease += min(max(b.GetMonotonicMs()-n.mono, 0), 1000)
@@ -140,7 +153,7 @@ func (n *naive) apply(b *logv1.Batch) []string {
 
 func isEarly(c *logv1.Command) bool {
 	switch c.GetOp().(type) {
-	case *logv1.Command_Heartbeat, *logv1.Command_Finish, *logv1.Command_Release:
+	case *logv1.Command_Heartbeat, *logv1.Command_Output, *logv1.Command_Finish, *logv1.Command_Release:
 		return true
 	}
 	return false
@@ -217,6 +230,8 @@ func (n *naive) early(c *logv1.Command, part func(func() string)) string {
 	switch op := c.GetOp().(type) {
 	case *logv1.Command_Heartbeat:
 		return n.heartbeat(op.Heartbeat)
+	case *logv1.Command_Output:
+		return n.output(op.Output)
 	case *logv1.Command_Release:
 		return n.release(op.Release)
 	case *logv1.Command_Finish:
@@ -244,6 +259,10 @@ func (n *naive) late(c *logv1.Command) string {
 		return n.cancel(op.Cancel.GetJob())
 	case *logv1.Command_Retry:
 		return n.retry(op.Retry.GetJob())
+	case *logv1.Command_CancelMany:
+		return n.many(op.CancelMany.GetJobs(), n.cancelOfMany)
+	case *logv1.Command_RetryMany:
+		return n.many(op.RetryMany.GetJobs(), n.retryOfMany)
 	case *logv1.Command_SetQueue:
 		return n.setQueue(op.SetQueue)
 	case *logv1.Command_DeleteQueue:

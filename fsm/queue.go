@@ -56,7 +56,7 @@ func (m *Machine) makeQueue(rec *logv1.QueueRecord) {
 
 // enlistQueue builds the derived parts of a queue.
 func (m *Machine) enlistQueue(rec *logv1.QueueRecord) {
-	m.queueLive[rec.GetName()] = &queueLive{users: map[string]int64{}, shut: map[string]bool{}, history: newTree(stampLess)}
+	m.queueLive[rec.GetName()] = &queueLive{users: map[string]int64{}, waits: map[string]int64{}, shut: map[string]bool{}, history: newTree(stampLess)}
 	m.applyQueue(rec)
 }
 

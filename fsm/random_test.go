@@ -33,7 +33,7 @@ func TestNaive(t *testing.T) {
 		for range *batches {
 			b := h.batch()
 			out := m.Apply(h.index, b)
-			want := n.apply(b)
+			want := n.apply(h.index, b)
 			for i, res := range out.Results {
 				got := withoutParams(describeValue(res))
 				trail = append(trail, fmt.Sprintf("%d.%d %v\n\t-> %s", h.index, i, b.Commands[i], got))
@@ -46,6 +46,9 @@ func TestNaive(t *testing.T) {
 			}
 			if err := sameJobs(m, n); err != nil {
 				return fmt.Errorf("index %d (wall %d, lease %d): %w\n%s", h.index, n.wall, n.lease, err, tail(trail))
+			}
+			if err := sameFacts(m, n, h.index, out); err != nil {
+				return fmt.Errorf("index %d, rules %d: %w\n%s", h.index, b.GetRules(), err, tail(trail))
 			}
 			h.observe(b, out)
 		}
@@ -135,8 +138,10 @@ func sameOutcome(a, b fsm.Outcome) error {
 }
 
 // runHistory applies the history of a seed to a new machine.
-func runHistory(seed uint64, batches int) *fsm.Machine {
-	h, m := newHistory(seed), fsm.New()
+func runHistory(seed uint64, batches int) *fsm.Machine { return runHistoryOf(seed, fsm.Rules, batches) }
+
+func runHistoryOf(seed uint64, rules uint32, batches int) *fsm.Machine {
+	h, m := newHistoryOf(seed, rules), fsm.New()
 	h.extremes = true
 	for range batches {
 		b := h.batch()

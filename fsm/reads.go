@@ -66,69 +66,6 @@ func (m *Machine) Job(id JobID) (*logv1.Job, bool) {
 	return rec.job, true
 }
 
-// JobFilter selects jobs. An empty field selects all.
-type JobFilter struct {
-	Queue, User, Kind string
-	States            []logv1.State
-	Before            JobID // only lower numbers; 0: all
-	Limit             int   // at most so many; 0: none
-}
-
-func (f JobFilter) matches(j *logv1.Job) bool {
-	return (f.Queue == "" || f.Queue == j.Queue) && (f.User == "" || f.User == j.User) && (f.Kind == "" || f.Kind == j.Kind) &&
-		(len(f.States) == 0 || slices.Contains(f.States, j.State))
-}
-
-// mostScanned is how many jobs a list looks at, so that a reader never stops Apply for long.
-const mostScanned = 100_000
-
-// Jobs lists matching jobs, the newest first, and from where the next page goes on (as JobFilter.Before; 0: there is none). It looks at
-// 100,000 jobs at most, so a page can be short, or empty, and have a next one.
-func (m *Machine) Jobs(f JobFilter) (list []*logv1.Job, next JobID) {
-	pivot := ^uint64(0)
-	if f.Before > 0 {
-		pivot = uint64(f.Before) - 1
-	}
-	waiting, old := m.jobs.Iter(), m.final.Iter()
-	inWaiting, inOld := seekDown(&waiting, pivot), seekDown(&old, pivot)
-	for range mostScanned {
-		var rec *jobRec
-		switch {
-		case !inWaiting && !inOld:
-			return list, 0
-		case len(list) >= f.Limit:
-			return list, next
-		case inWaiting && (!inOld || waiting.Key() > old.Key()):
-			rec, inWaiting = waiting.Value(), waiting.Prev()
-		default:
-			rec, inOld = old.Value(), old.Prev()
-		}
-		next = JobID(rec.job.Id)
-		if f.matches(rec.job) {
-			list = append(list, rec.job)
-		}
-	}
-	if !inWaiting && !inOld {
-		next = 0
-	}
-	return list, next
-}
-
-type downIter interface {
-	Seek(uint64) bool
-	Last() bool
-	Prev() bool
-	Key() uint64
-}
-
-// seekDown goes to the last key that is not above the pivot.
-func seekDown(it downIter, pivot uint64) bool {
-	if !it.Seek(pivot) {
-		return it.Last()
-	}
-	return it.Key() == pivot || it.Prev()
-}
-
 // Queue returns a queue with its counts.
 func (m *Machine) Queue(name string) (*logv1.Queue, bool) {
 	rec, ok := m.queues.Get(name)
@@ -148,7 +85,7 @@ func (m *Machine) Queues() []*logv1.Queue {
 	return out
 }
 
-// Settings of the cluster; every field is set. The message must not be changed.
+// Settings of the cluster; every field is set but max_output_bytes, which is unset as long as it is 1 MiB. The message must not be changed.
 func (m *Machine) Settings() *logv1.Settings { return m.settings }
 
 // LaneView is a lane and what is in use of it.

@@ -28,10 +28,11 @@ func (m *Machine) giveBack(fence uint64) logv1.ClaimStatus {
 	old := m.claimed(c)
 	m.drop(fence, c, old.job)
 	if old.job.State == cancelled {
-		m.settle(old.job)
+		m.endCancelled(old, logv1.StepKind_STEP_KIND_LET_GO)
 		return logv1.ClaimStatus_CLAIM_STATUS_CANCELLED
 	}
 	rec := old.edit()
+	m.note(rec, logv1.StepKind_STEP_KIND_RELEASED, 0)
 	m.pend(old, rec, false)
 	m.claimEvent(JobReleased, fence, c, old.job, pending)
 	return logv1.ClaimStatus_CLAIM_STATUS_OK

@@ -34,7 +34,7 @@ func answerBytes(res *logv1.Result) int64 {
 	if j := claim.GetJob(); j != nil {
 		n += jobBytes(j)
 	}
-	return n + 16*int64(len(res.GetEnqueue().GetOutcomes()))
+	return n + 16*int64(len(res.GetEnqueue().GetOutcomes())) + 128*int64(len(res.GetMany().GetOutcomes()))
 }
 
 var deterministic = proto.MarshalOptions{Deterministic: true}

@@ -32,6 +32,9 @@ func Restore(r io.Reader) (*Machine, error) {
 		if err := m.load(k, body); err != nil {
 			return nil, d.damaged(err.Error())
 		}
+		if m.rules > Rules || versionOf(m.rules) != d.version || k >= kindDecision && d.version == oldVersion {
+			return nil, d.damaged("its rules, its version and its records do not fit together")
+		}
 	}
 	if m.settings == nil {
 		return nil, d.damaged("it has no header")
@@ -58,7 +61,10 @@ func (m *Machine) load(k kind, body []byte) error {
 		m.leadership, m.monotonic, m.started = h.GetLeadership(), h.GetMonotonicMs(), h.GetStarted()
 		m.lastJob, m.lastPlace, m.lastClaim = h.GetLastJob(), h.GetLastPlace(), h.GetLastClaim()
 		m.lastSession, m.lastExcluded, m.settings = h.GetLastSession(), h.GetLastExclusion(), h.GetSettings()
-		m.finished = h.GetFinished()
+		m.finished, m.rules = h.GetFinished(), max(h.GetRules(), 1)
+		if h.GetRules() == 1 {
+			return fmt.Errorf("rules 1 are written in the header")
+		}
 		return err
 	case kindQueue:
 		q, err := decode(body, &logv1.QueueRecord{})
@@ -80,7 +86,7 @@ func (m *Machine) load(k kind, body []byte) error {
 		if k == kindFinal {
 			tree = m.final
 		}
-		tree.Load(r.GetJob().GetId(), &jobRec{job: r.GetJob(), exclusions: r.GetExclusions(), finish: r.GetFinish()})
+		tree.Load(r.GetJob().GetId(), &jobRec{job: r.GetJob(), exclusions: r.GetExclusions(), finish: r.GetFinish(), steps: r.GetSteps()})
 		return err
 	case kindSession, kindEnded:
 		r, err := decode(body, &logv1.SessionRecord{})
@@ -119,6 +125,18 @@ func (m *Machine) loadMore(k kind, body []byte) error {
 	case kindNode:
 		n, err := decode(body, &logv1.SetNode{})
 		m.nodes.Load(n.GetId(), n)
+		return err
+	case kindDecision:
+		d, err := decode(body, &logv1.DecisionRecord{})
+		m.decisions.Load(d.GetFence(), d)
+		return err
+	case kindChunk, kindStream:
+		r, err := decode(body, &logv1.ChunkRecord{})
+		tree := m.chunks
+		if k == kindStream {
+			tree = m.streams
+		}
+		tree.Load(piece{job: r.GetJob(), attempt: r.GetAttempt(), offset: r.GetOffset(), data: r.GetData()})
 		return err
 	}
 	return fmt.Errorf("a record of the unknown kind %d", k)
@@ -159,6 +177,7 @@ func (m *Machine) rebuild() error {
 		m.bytes += keyBytes(id)
 		return true
 	})
+	m.rebuildOutput()
 	m.batch = current{}
 	return nil
 }
@@ -170,15 +189,12 @@ func (m *Machine) enlistJob(r *jobRec, claimed bool) error {
 		return fmt.Errorf("job %d has no queue or an unknown state", j.Id)
 	}
 	q.counts[j.State]++
-	m.bytes += jobBytes(j)
+	m.bytes += r.size()
 	if r.finish != nil {
 		m.finishes[r.finish.GetFence()] = j.Id
 	}
 	for _, x := range r.exclusions {
-		if m.excluded[x.GetWorker()] == nil {
-			m.excluded[x.GetWorker()] = newTree(stampLess)
-		}
-		m.excluded[x.GetWorker()].Set(stamp{int64(x.GetAge()), j.Id})
+		m.excluded.Set(lapse{x.GetWorker(), x.GetAge(), j.Id})
 	}
 	if isFinal(j.State) && !claimed {
 		m.history.Set(stamp{j.FinishedMs, j.Id})

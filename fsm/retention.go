@@ -5,22 +5,22 @@ import "math"
 // runRetention deletes history: by age and number of each queue, then by the bytes and the number of all jobs. Bounded for each batch.
 func (m *Machine) runRetention() {
 	left := mostTimers
-	for ; left > 0; left-- {
+	for left > 0 {
 		first, ok := m.retainEnds.Min()
 		if !ok || first.at > m.wall {
 			break
 		}
 		oldest, _ := m.queueLive[first.name].history.Min()
-		m.deleteJob(oldest.id)
+		left -= m.deleteJob(oldest.id)
 	}
-	for ; left > 0 && m.crowded(); left-- {
+	for left > 0 && m.crowded() {
 		oldest, ok := m.history.Min()
 		if !ok {
 			break
 		}
-		m.deleteJob(oldest.id)
+		left -= m.deleteJob(oldest.id)
 	}
-	if first, ok := m.retainEnds.Min(); left == 0 && (ok && first.at <= m.wall || m.crowded() && m.history.Len() > 0) {
+	if first, ok := m.retainEnds.Min(); left <= 0 && (ok && first.at <= m.wall || m.crowded() && m.history.Len() > 0) {
 		m.batch.out.More = true
 	}
 }
@@ -49,8 +49,8 @@ func (m *Machine) indexRetention(name string, q *queueLive) {
 	}
 }
 
-// deleteJob forgets a job of the history.
-func (m *Machine) deleteJob(id uint64) {
+// deleteJob forgets a job of the history and its output, and says how much work that was, of the bound of a batch.
+func (m *Machine) deleteJob(id uint64) (work int) {
 	rec, ok := m.final.Delete(id)
 	if !ok {
 		panic("broken invariant: the history names a job that is not final")
@@ -61,10 +61,11 @@ func (m *Machine) deleteJob(id uint64) {
 	}
 	q := m.queueLive[j.Queue]
 	q.counts[j.State]--
-	m.bytes -= jobBytes(j)
+	m.bytes -= rec.size()
 	m.history.Delete(stamp{j.FinishedMs, id})
 	q.history.Delete(stamp{j.FinishedMs, id})
 	m.indexRetention(j.Queue, q)
+	return 1 + m.deleteOutput(id)
 }
 
 func (m *Machine) retentionMs(queue string) int64 {

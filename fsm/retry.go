@@ -2,29 +2,35 @@ package fsm
 
 import logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 
-// retry enqueues a failed, timed out or cancelled job once more, as a new job. Both link to each other.
 func (m *Machine) retry(id uint64, res *logv1.Result) {
+	made, refusal := m.retryJob(id)
+	if res.Refusal = refusal; refusal == nil {
+		res.Value = &logv1.Result_Retry{Retry: &logv1.RetryResult{Job: made}}
+	}
+}
+
+// retryJob enqueues a failed, timed out or cancelled job once more, as a new job. Both link to each other.
+func (m *Machine) retryJob(id uint64) (made uint64, refusal *logv1.Refusal) {
 	old, ok := m.find(id)
 	if !ok {
-		res.Refusal = refuse(logv1.Reason_REASON_UNKNOWN_JOB, "job", number(id))
-		return
+		return 0, refuse(logv1.Reason_REASON_UNKNOWN_JOB, "job", number(id))
 	}
 	switch old.job.State {
 	case failed, timedOut, cancelled:
 	default:
-		res.Refusal = refuse(logv1.Reason_REASON_WRONG_STATE, "job", number(id), "state", stateName(old.job.State))
-		return
+		return 0, refuse(logv1.Reason_REASON_WRONG_STATE, "job", number(id), "state", stateName(old.job.State))
 	}
 	j := copyJob(old.job)
 	j.Attempt, j.Charged, j.StartedMs, j.FinishedMs, j.Fence, j.Worker, j.Lane = 0, 0, 0, 0, 0, "", 0
-	j.Result, j.Error, j.RetriedAs, j.DueMs = nil, "", 0, 0
+	j.Result, j.Error, j.RetriedAs, j.DueMs, j.Progress = nil, "", 0, 0, nil
 	j.RetryOf, j.EnqueuedMs = id, m.wall
-	if res.Refusal = m.room(&plan{}, j.User, jobBytes(j)); res.Refusal != nil {
-		return
+	if refusal = m.room(&plan{}, j.User, jobBytes(j)); refusal != nil {
+		return 0, refusal
 	}
 	m.addJob(j, 0)
 	link := old.edit()
 	link.job.RetriedAs = j.Id
+	m.note(link, logv1.StepKind_STEP_KIND_RETRIED_BY_HAND, 0)
 	m.put(old, link)
-	res.Value = &logv1.Result_Retry{Retry: &logv1.RetryResult{Job: j.Id}}
+	return j.Id, nil
 }

@@ -41,6 +41,12 @@ func (r *scriptRun) command(verb string, w words) (c *logv1.Command, ok bool) {
 		c.Op = &logv1.Command_Cancel{Cancel: &logv1.Cancel{Job: mustUint(arg(0))}}
 	case "retry":
 		c.Op = &logv1.Command_Retry{Retry: &logv1.Retry{Job: mustUint(arg(0))}}
+	case "cancel_many":
+		c.Op = &logv1.Command_CancelMany{CancelMany: &logv1.CancelMany{Jobs: manyOf(w)}}
+	case "retry_many":
+		c.Op = &logv1.Command_RetryMany{RetryMany: &logv1.RetryMany{Jobs: manyOf(w)}}
+	case "output":
+		c.Op = &logv1.Command_Output{Output: &logv1.Output{Session: r.session(arg(0)), Parts: r.parts(w)}}
 	default:
 		return c, r.operatorCommand(c, verb, w, arg)
 	}
@@ -96,6 +102,10 @@ func (r *scriptRun) finish(session, fence uint64, w words) *logv1.Finish {
 	case w.pair["snooze"] != "":
 		f.Outcome = &logv1.Finish_Snooze{Snooze: &logv1.Snooze{DelayMs: mustMillis(w.pair["snooze"])}}
 	}
+	if rest, ok := w.pair["rest"]; ok {
+		offset, data, _ := strings.Cut(rest, ":")
+		f.Rest = &logv1.OutputRest{Offset: mustUint(offset), Data: []byte(data + letters(w.int("rest_bytes")))}
+	}
 	if lane, ok := w.pair["next"]; ok {
 		f.Next = &logv1.NextClaim{Lane: uint32(mustUint(lane))}
 	}
@@ -118,7 +128,8 @@ func (r *scriptRun) operatorCommand(c *logv1.Command, verb string, w words, arg 
 			DefaultMode: w.optMode("mode"), Limits: w.limits(), RetentionMs: w.optMillis("retention"),
 			RetentionJobs: w.optInt("retention_jobs"), MaxRunningPerUser: w.optInt("max_running_per_user"),
 			MaxStateBytes: w.optInt("max_state_bytes"), MaxJobs: w.optInt("max_jobs"), MaxSessions: w.optInt("max_sessions"),
-			MaxQueues: w.optInt("max_queues"), MaxUsers: w.optInt("max_users"), MaxIdempotencyKeys: w.optInt("max_keys")}
+			MaxQueues: w.optInt("max_queues"), MaxUsers: w.optInt("max_users"), MaxIdempotencyKeys: w.optInt("max_keys"),
+			MaxOutputBytes: w.optInt("max_output")}
 		if v, ok := w.pair["multi_user"]; ok {
 			s.MultiUser = proto.Bool(v == "true")
 		}

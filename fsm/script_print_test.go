@@ -74,6 +74,10 @@ func describeValue(res *logv1.Result) string {
 		return "queue " + queueText(v.Queue.GetQueue())
 	case *logv1.Result_Settings:
 		return "settings"
+	case *logv1.Result_Output:
+		return describeOutput(v.Output)
+	case *logv1.Result_Many:
+		return describeMany(v.Many)
 	case *logv1.Result_Drain:
 		return fmt.Sprintf("drain running=%d", v.Drain.GetRunning())
 	}
@@ -262,6 +266,6 @@ func (r *scriptRun) query(verb string, w words) {
 	case "totals":
 		r.printf("%+v", r.m.Totals())
 	default:
-		bad("unknown word %q", verb)
+		r.queryOutput(verb, w)
 	}
 }

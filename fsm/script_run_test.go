@@ -15,7 +15,9 @@ import (
 //	                 deregister NAME | enqueue [jobs=A1,B1] [queue= user= prio= delay= key= ...] [all] | claim NAME LANE |
 //	                 beat NAME FENCE... | finish NAME FENCE ok|ok=RESULT|fail=ERROR [discard] [after=]|snooze= [next=LANE] |
 //	                 release NAME FENCE... | cancel JOB | retry JOB | set QUEUE ... | pause QUEUE | resume QUEUE |
-//	                 delete QUEUE | settings ... | node ID RAFT API | checkpoint | unknown
+//	                 delete QUEUE | settings ... | node ID RAFT API | checkpoint | unknown |
+//	                 output NAME FENCE OFFSET [DATA] [bytes=N] [ppm=N] [message=M] [+ FENCE OFFSET [DATA]]... |
+//	                 cancel_many JOB... [n=N] | retry_many JOB... [n=N]; finish takes rest=OFFSET:DATA and rest_bytes=N, too
 //	                 each takes rep=NAME/number/lowest, and xN as its last word repeats it; they gather into one batch
 //	apply            ends a batch; the end of a block and every line below do so too
 //	tick             an empty batch
@@ -24,7 +26,10 @@ import (
 //	wait DURATION    empty batches, one a second
 //	reboot           the machine is replaced by one restored from its snapshot
 //	events on|off    prints the events of every batch; wakes on|off: what became ready, freed lanes, rescans
-//	job N..., clocks, timers, queue Q, peek NAME LANE, totals
+//	outputs on|off   prints the jobs whose output or progress grew
+//	rules N          the rules of the batches from here on; without this line the script runs once under each rules
+//	job N..., clocks, timers, queue Q, peek NAME LANE, totals, steps JOB..., placed JOB..., decisions INDEX,
+//	read JOB [ATTEMPT [OFFSET [MOST]]]
 type scriptRun struct {
 	t     *testing.T
 	m     *fsm.Machine
@@ -34,10 +39,12 @@ type scriptRun struct {
 	index              uint64
 	wall, mono         int64
 	lead               uint64
+	rules              uint32
 	batch              []*logv1.Command
 	bind               []binding
 	out                strings.Builder
 	showEvents, showWk bool
+	showOut            bool
 }
 
 // binding gives a name to the session in the answer at a position of the batch.
@@ -46,8 +53,8 @@ type binding struct {
 	at   int
 }
 
-func newScriptRun(t *testing.T) *scriptRun {
-	return &scriptRun{t: t, m: fsm.New(), twin: fsm.New(), names: map[string]uint64{}, wall: 1_000_000, mono: 5_000, lead: 1}
+func newScriptRun(t *testing.T, rules uint32) *scriptRun {
+	return &scriptRun{t: t, rules: rules, m: fsm.New(), twin: fsm.New(), names: map[string]uint64{}, wall: 1_000_000, mono: 5_000, lead: 1}
 }
 
 func (r *scriptRun) printf(format string, args ...any) { fmt.Fprintf(&r.out, format+"\n", args...) }
@@ -126,6 +133,10 @@ func (r *scriptRun) other(verb string, w words) {
 			r.t.Fatal(err)
 		}
 		r.m = m
+	case "rules":
+		r.rules = uint32(mustUint(w.bare[0]))
+	case "outputs":
+		r.showOut = w.has("on")
 	case "events":
 		r.showEvents = w.has("on")
 	case "wakes":
@@ -174,7 +185,7 @@ func (r *scriptRun) apply(commands []*logv1.Command, timed string) {
 		r.t.Fatalf("restore: %v", err)
 	}
 	r.index += 3 // the log has holes
-	b := &logv1.Batch{Rules: 1, NowMs: r.wall, MonotonicMs: r.mono, Leadership: r.lead, Commands: commands}
+	b := &logv1.Batch{Rules: r.rules, NowMs: r.wall, MonotonicMs: r.mono, Leadership: r.lead, Commands: commands}
 	out, fault := tryApply(r.m, r.index, b)
 	if fault != nil {
 		r.printf("panic: %v", fault)
@@ -208,6 +219,9 @@ func (r *scriptRun) apply(commands []*logv1.Command, timed string) {
 	}
 	if r.showWk {
 		r.printWakes(out)
+	}
+	if r.showOut {
+		r.printf("grown %v", out.Outputs)
 	}
 	if out.More {
 		r.printf("more timers are due")

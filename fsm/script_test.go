@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fairlane-scheduler/fairlane/fsm"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the machine answers into the golden scripts; then read the difference against docs/design.md")
@@ -15,24 +17,30 @@ var rewrite = flag.Bool("rewrite", false, "write what the machine answers into t
 // expected output, an empty line. Each script begins with a comment that names the rule of docs/design.md it proves.
 //
 // Besides the output, every batch of every script is applied to a twin and to a machine restored from the snapshot
-// before it; all three must have equal digests and sound invariants.
+// before it; all three must have equal digests and sound invariants. A script without a line "rules" runs once under each rules, and must
+// print the same.
 func TestScripts(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
 	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			runScriptFile(t, path)
-		})
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(path), ".txt")
+		if strings.Contains(string(text), "\nrules ") { // it says itself under which
+			t.Run(name, func(t *testing.T) { runScriptFile(t, path, text, fsm.Rules) })
+			continue
+		}
+		for rules := uint32(1); rules <= fsm.Rules; rules++ {
+			t.Run(fmt.Sprintf("%s/rules=%d", name, rules), func(t *testing.T) { runScriptFile(t, path, text, rules) })
+		}
 	}
 }
 
-func runScriptFile(t *testing.T, path string) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+func runScriptFile(t *testing.T, path string, text []byte, rules uint32) {
 	blocks, err := splitScript(string(text))
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
@@ -40,7 +48,7 @@ func runScriptFile(t *testing.T, path string) {
 	if len(blocks) == 0 || !strings.HasPrefix(blocks[0].lead, "#") || !strings.Contains(blocks[0].lead, "§") {
 		t.Fatalf("%s: the first line must be a comment that names the section of the design", path)
 	}
-	run := newScriptRun(t)
+	run := newScriptRun(t, rules)
 	var rewritten strings.Builder
 	for _, b := range blocks {
 		rewritten.WriteString(b.lead)

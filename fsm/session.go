@@ -107,7 +107,7 @@ func (m *Machine) register(r *logv1.Register, res *logv1.Result) {
 	m.replaceName(r.GetName(), r.GetNonce())
 	if r.GetFormerGone() {
 		for _, fence := range fences {
-			m.lose(fence, LeaseEnded)
+			m.lose(fence, byGone)
 		}
 	}
 	m.open(&session{name: r.GetName(), nonce: r.GetNonce(), worker: true, user: r.GetUser(), lanes: r.GetLanes()}, res)

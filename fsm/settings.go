@@ -25,6 +25,11 @@ func (m *Machine) setSettings(s *logv1.Settings, res *logv1.Result) {
 	if res.Refusal = checkSettings(s); res.Refusal != nil {
 		return
 	}
+	if m.batch.rules >= 2 && s != nil {
+		if res.Refusal = within("max_output_bytes", s.MaxOutputBytes, 0, MostOutputBytes); res.Refusal != nil {
+			return
+		}
+	}
 	merged := proto.CloneOf(m.settings)
 	if s != nil {
 		proto.Merge(merged, s)

@@ -20,6 +20,7 @@ func (m *Machine) Snapshot() *Snapshot {
 	f.queues, f.jobs, f.final, f.claims = m.queues.Copy(), m.jobs.Copy(), m.final.Copy(), m.claims.Copy()
 	f.sessions, f.pulses, f.ended = m.sessions.Copy(), m.pulses.Copy(), m.ended.Copy()
 	f.answers, f.keys, f.turns, f.users, f.nodes = m.answers.Copy(), m.keys.Copy(), m.turns.Copy(), m.users.Copy(), m.nodes.Copy()
+	f.decisions, f.chunks, f.streams = m.decisions.Copy(), m.chunks.Copy(), m.streams.Copy()
 	return &Snapshot{f}
 }
 
@@ -28,7 +29,7 @@ func (s *Snapshot) Index() uint64 { return s.index }
 
 // WriteTo writes the snapshot; the bytes are a function of the state alone.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
-	e := newEncoder(w)
+	e := newEncoder(w, versionOf(s.rules))
 	s.write(e)
 	return e.finish()
 }
@@ -46,7 +47,7 @@ func (s *Snapshot) Digest() ([32]byte, error) {
 func (s *Snapshot) write(e *encoder) {
 	e.frame(kindHeader, &logv1.HeaderRecord{Epoch: s.epoch, Index: s.index, WallMs: s.wall, LeaseMs: s.lease, Leadership: s.leadership,
 		MonotonicMs: s.monotonic, Started: s.started, LastJob: s.lastJob, LastPlace: s.lastPlace, LastClaim: s.lastClaim,
-		LastSession: s.lastSession, LastExclusion: s.lastExcluded, Finished: s.finished, Settings: s.settings})
+		LastSession: s.lastSession, LastExclusion: s.lastExcluded, Finished: s.finished, Rules: headerRules(s.rules), Settings: s.settings})
 	s.queues.Scan(func(_ string, q *logv1.QueueRecord) bool { return e.frame(kindQueue, q) })
 	s.users.Scan(func(name string, since int64) bool {
 		return e.frame(kindUser, &logv1.UserRecord{Name: name, IdleSinceMs: since})
@@ -70,10 +71,29 @@ func (s *Snapshot) write(e *encoder) {
 		return e.frame(kindTurn, &logv1.TurnRecord{User: t.user, Line: t.line, Fence: t.fence})
 	})
 	s.nodes.Scan(func(_ string, n *logv1.SetNode) bool { return e.frame(kindNode, n) })
+	s.decisions.Scan(func(_ uint64, d *logv1.DecisionRecord) bool { return e.frame(kindDecision, d) })
+	s.chunks.Scan(func(p piece) bool { return e.frame(kindChunk, p.record()) })
+	s.streams.Scan(func(p piece) bool { return e.frame(kindStream, p.record()) })
+}
+
+// versionOf a snapshot: a state of rules 1 alone is written as it was before there were others, byte for byte.
+func versionOf(rules uint32) uint32 {
+	if rules < 2 {
+		return oldVersion
+	}
+	return version
+}
+
+// headerRules: 1 is not written.
+func headerRules(rules uint32) uint32 {
+	if rules < 2 {
+		return 0
+	}
+	return rules
 }
 
 func (r *jobRec) record() proto.Message {
-	return &logv1.JobRecord{Job: r.job, Exclusions: r.exclusions, Finish: r.finish}
+	return &logv1.JobRecord{Job: r.job, Exclusions: r.exclusions, Finish: r.finish, Steps: r.steps}
 }
 
 func (s *session) record(p pulse) proto.Message {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fairlane-scheduler/fairlane/fsm"
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
 // TestSnapshotDamaged flips a bit at every position, and cuts at every length, of a snapshot: each is refused with *DamagedError.
@@ -83,6 +84,38 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 			})
 		}
 		writers.Wait()
+	}
+}
+
+// TestSnapshotVersions: a state that only batches of rules 1 made is written in version 1, which an old binary reads; one batch of rules 2,
+// even an empty one, makes it version 2, which an old binary refuses by name. A file whose version does not fit what it holds is damaged.
+func TestSnapshotVersions(t *testing.T) {
+	versionAt := 11 // the last byte of the version
+	for _, c := range []struct {
+		rules   uint32
+		version byte
+	}{{1, 1}, {2, 2}, {1, 2}} {
+		m := runHistoryOf(7, 1, 20)
+		m.Apply(m.AppliedIndex()+1, &logv1.Batch{Rules: c.rules})
+		if c.version != byte(c.rules) { // rules 1 once more
+			m.Apply(m.AppliedIndex()+1, &logv1.Batch{Rules: 2})
+			m.Apply(m.AppliedIndex()+1, &logv1.Batch{Rules: 1})
+		}
+		whole := snapshotBytes(t, m)
+		if whole[versionAt] != c.version {
+			t.Errorf("rules %d: version %d, should be %d", c.rules, whole[versionAt], c.version)
+		}
+		back, err := fsm.Restore(bytes.NewReader(whole))
+		if err != nil || !bytes.Equal(snapshotBytes(t, back), whole) {
+			t.Errorf("rules %d: it does not come back: %v", c.rules, err)
+		}
+		for _, version := range []byte{0, 3 - c.version, 3} {
+			other := sealed(append(bytes.Clone(whole[:versionAt]), version), framesOf(whole))
+			var damaged *fsm.DamagedError
+			if _, err := fsm.Restore(bytes.NewReader(other)); !errors.As(err, &damaged) {
+				t.Errorf("rules %d, written as version %d: %v", c.rules, version, err)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,10 @@
 package fsm
 
-import "github.com/tidwall/btree"
+import (
+	"github.com/tidwall/btree"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
 
 // mostTimers is how many timers of one kind a batch runs. One batch creates far fewer (docs/design.md §3 law 9).
 const mostTimers = 4096
@@ -8,11 +12,11 @@ const mostTimers = 4096
 // runTimers runs what is due, by (end, fence), (end, session), (end, job); the rest comes in the next batch.
 func (m *Machine) runTimers() {
 	runDue(m, m.leaseEnds, m.lease, func(s stamp) int64 { return s.at }, func(s stamp) {
-		kind := LeaseEnded
+		why := byLease
 		if c, _ := m.claims.Get(s.id); c.runEnds > 0 && c.runEnds <= c.ends {
-			kind = RunLimit
+			why = byRunLimit
 		}
-		m.lose(s.id, kind)
+		m.lose(s.id, why)
 	})
 	runDue(m, m.sessionEnds, m.lease, func(s stamp) int64 { return s.at }, func(s stamp) {
 		old, _ := m.sessions.Get(s.id)
@@ -20,7 +24,9 @@ func (m *Machine) runTimers() {
 	})
 	runDue(m, m.dues, m.wall, func(s stamp) int64 { return s.at }, func(s stamp) {
 		old, _ := m.jobs.Get(s.id)
-		m.pend(old, old.edit(), true)
+		rec := old.edit()
+		m.note(rec, logv1.StepKind_STEP_KIND_DUE, 0)
+		m.pend(old, rec, true)
 	})
 	runDue(m, m.keyEnds, m.wall, func(s nameStamp) int64 { return s.at }, m.dropKey)
 	m.wakeExcluded()

@@ -23,7 +23,7 @@ func TestWakes(t *testing.T) {
 		for range *batches {
 			b := h.batch()
 			out := m.Apply(h.index, b)
-			n.apply(b)
+			n.apply(h.index, b)
 			h.observe(b, out)
 			now := map[parkable]bool{}
 			for _, id := range sortedKeys(n.sessions) {

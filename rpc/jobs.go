@@ -185,14 +185,9 @@ func (s *jobService) List(_ context.Context, r *v1.ListRequest) (*v1.ListRespons
 	for _, state := range r.GetFilter().GetStates() {
 		filter.States = append(filter.States, logv1.State(state))
 	}
-	out := &v1.ListResponse{}
-	var jobs []*logv1.Job
-	s.node.View(func(m *fsm.Machine) {
-		var next fsm.JobID
-		jobs, next = m.Jobs(filter)
-		out.NextBeforeId = uint64(next)
-		out.Index = m.AppliedIndex()
-	})
+	insight := s.node.Insight()
+	jobs, next := insight.Jobs(filter)
+	out := &v1.ListResponse{NextBeforeId: uint64(next), Index: insight.Index()}
 	for _, job := range jobs {
 		out.Jobs = append(out.Jobs, jobSummary(job))
 	}

@@ -404,8 +404,10 @@ type Settings struct {
 	MaxQueues          *int64 `protobuf:"varint,11,opt,name=max_queues,json=maxQueues,proto3,oneof" json:"max_queues,omitempty"`
 	MaxUsers           *int64 `protobuf:"varint,12,opt,name=max_users,json=maxUsers,proto3,oneof" json:"max_users,omitempty"`
 	MaxIdempotencyKeys *int64 `protobuf:"varint,13,opt,name=max_idempotency_keys,json=maxIdempotencyKeys,proto3,oneof" json:"max_idempotency_keys,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// max_output_bytes of one job that are kept, the newest; 0 to 64 MiB, default 1 MiB.
+	MaxOutputBytes *int64 `protobuf:"varint,14,opt,name=max_output_bytes,json=maxOutputBytes,proto3,oneof" json:"max_output_bytes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -525,6 +527,13 @@ func (x *Settings) GetMaxUsers() int64 {
 func (x *Settings) GetMaxIdempotencyKeys() int64 {
 	if x != nil && x.MaxIdempotencyKeys != nil {
 		return *x.MaxIdempotencyKeys
+	}
+	return 0
+}
+
+func (x *Settings) GetMaxOutputBytes() int64 {
+	if x != nil && x.MaxOutputBytes != nil {
+		return *x.MaxOutputBytes
 	}
 	return 0
 }
@@ -1699,7 +1708,7 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"stateBytes\x12\x1a\n" +
 	"\benqueued\x18\a \x01(\x04R\benqueued\x12\x18\n" +
 	"\aclaimed\x18\b \x01(\x04R\aclaimed\x12\x1a\n" +
-	"\bfinished\x18\t \x01(\x04R\bfinished\"\x9b\x06\n" +
+	"\bfinished\x18\t \x01(\x04R\bfinished\"\xdf\x06\n" +
 	"\bSettings\x12>\n" +
 	"\fdefault_mode\x18\x01 \x01(\x0e2\x16.fairlane.v1.QueueModeH\x00R\vdefaultMode\x88\x01\x01\x12\"\n" +
 	"\n" +
@@ -1717,7 +1726,8 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"max_queues\x18\v \x01(\x03H\tR\tmaxQueues\x88\x01\x01\x12 \n" +
 	"\tmax_users\x18\f \x01(\x03H\n" +
 	"R\bmaxUsers\x88\x01\x01\x125\n" +
-	"\x14max_idempotency_keys\x18\r \x01(\x03H\vR\x12maxIdempotencyKeys\x88\x01\x01B\x0f\n" +
+	"\x14max_idempotency_keys\x18\r \x01(\x03H\vR\x12maxIdempotencyKeys\x88\x01\x01\x12-\n" +
+	"\x10max_output_bytes\x18\x0e \x01(\x03H\fR\x0emaxOutputBytes\x88\x01\x01B\x0f\n" +
 	"\r_default_modeB\r\n" +
 	"\v_multi_userB\x10\n" +
 	"\x0e_create_queuesB\x0f\n" +
@@ -1730,7 +1740,8 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\v_max_queuesB\f\n" +
 	"\n" +
 	"_max_usersB\x17\n" +
-	"\x15_max_idempotency_keys\"\x14\n" +
+	"\x15_max_idempotency_keysB\x13\n" +
+	"\x11_max_output_bytes\"\x14\n" +
 	"\x12GetSettingsRequest\"^\n" +
 	"\x13GetSettingsResponse\x121\n" +
 	"\bsettings\x18\x01 \x01(\v2\x15.fairlane.v1.SettingsR\bsettings\x12\x14\n" +

@@ -912,7 +912,7 @@ type ListQueueUsersRequest struct {
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// after_user: only users whose name is greater; the next page starts here.
 	AfterUser string `protobuf:"bytes,2,opt,name=after_user,json=afterUser,proto3" json:"after_user,omitempty"`
-	// limit; default 100, at most 1000.
+	// limit; default 100, at most 1000; 1 counts as 2.
 	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -44,7 +44,7 @@ const (
 	StepKind_STEP_KIND_RELEASED  StepKind = 10
 	// The lease ended without a heartbeat: another attempt.
 	StepKind_STEP_KIND_LEASE_ENDED_RETRY StepKind = 11
-	// The lease ended, and no attempt was left or on_timeout is fail.
+	// The lease ended, and no attempt was left, or on_timeout is fail, or the job had been cancelled before (so do RUN_LIMIT and WORKER_GONE).
 	StepKind_STEP_KIND_LEASE_ENDED     StepKind = 12
 	StepKind_STEP_KIND_RUN_LIMIT_RETRY StepKind = 13
 	StepKind_STEP_KIND_RUN_LIMIT       StepKind = 14
@@ -148,7 +148,9 @@ type HeaderRecord struct {
 	LastExclusion uint64                 `protobuf:"varint,12,opt,name=last_exclusion,json=lastExclusion,proto3" json:"last_exclusion,omitempty"`
 	Settings      *Settings              `protobuf:"bytes,13,opt,name=settings,proto3" json:"settings,omitempty"`
 	// finished: accepted finishes.
-	Finished      uint64 `protobuf:"varint,14,opt,name=finished,proto3" json:"finished,omitempty"`
+	Finished uint64 `protobuf:"varint,14,opt,name=finished,proto3" json:"finished,omitempty"`
+	// rules: the highest of all batches so far; 0: 1.
+	Rules         uint32 `protobuf:"varint,15,opt,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -277,6 +279,13 @@ func (x *HeaderRecord) GetSettings() *Settings {
 func (x *HeaderRecord) GetFinished() uint64 {
 	if x != nil {
 		return x.Finished
+	}
+	return 0
+}
+
+func (x *HeaderRecord) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
 	}
 	return 0
 }
@@ -1013,7 +1022,7 @@ func (x *UserRecord) GetIdleSinceMs() int64 {
 	return 0
 }
 
-// Steps of a job, oldest first. Since rules 2.
+// Steps of a job, oldest first. Dropped is written first. Since rules 2.
 type Steps struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Steps []*Step                `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
@@ -1379,7 +1388,8 @@ func (x *DecisionRecord) GetWaiting() uint64 {
 	return 0
 }
 
-// ChunkRecord is a piece of the output of a job.
+// ChunkRecord is a whole piece of the output of an attempt, or its last one: that has a record also when it is empty, and it ends where the
+// output ends. Since rules 2.
 type ChunkRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -1504,7 +1514,7 @@ var File_fairlane_log_v1_record_proto protoreflect.FileDescriptor
 
 const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\xc1\x03\n" +
+	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\xd7\x03\n" +
 	"\fHeaderRecord\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\rR\x05epoch\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x17\n" +
@@ -1524,7 +1534,8 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\flast_session\x18\v \x01(\x04R\vlastSession\x12%\n" +
 	"\x0elast_exclusion\x18\f \x01(\x04R\rlastExclusion\x125\n" +
 	"\bsettings\x18\r \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\x12\x1a\n" +
-	"\bfinished\x18\x0e \x01(\x04R\bfinished\"u\n" +
+	"\bfinished\x18\x0e \x01(\x04R\bfinished\x12\x14\n" +
+	"\x05rules\x18\x0f \x01(\rR\x05rules\"u\n" +
 	"\vQueueRecord\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1e.fairlane.log.v1.QueueSettingsR\bsettings\x12\x16\n" +

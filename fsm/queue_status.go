@@ -1,0 +1,96 @@
+package fsm
+
+import (
+	"fmt"
+	"maps"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+	"github.com/fairlane-scheduler/fairlane/scheduler"
+)
+
+// QueueStatus is a queue with what waits and runs in it. All of it is kept, so the cost does not grow with the jobs.
+type QueueStatus struct {
+	Queue *logv1.Queue
+	// Users have waiting or running jobs.
+	Users int64
+	// LiveClaims are the running jobs, and cancelled ones whose worker has not let go.
+	LiveClaims int64
+	// OldestWaitMs is how long the job has waited that is in the lines for longest, held back or not; -1: none waits.
+	OldestWaitMs int64
+	// HasWork: a lane that takes this queue alone, without limits of its own, would find a job now.
+	HasWork bool
+}
+
+// QueueStatus returns the status of a queue.
+func (m *Machine) QueueStatus(name string) (QueueStatus, bool) {
+	rec, ok := m.queues.Get(name)
+	if !ok {
+		return QueueStatus{}, false
+	}
+	return m.statusOf(rec), true
+}
+
+// QueueStatuses lists all queues by name.
+func (m *Machine) QueueStatuses() []QueueStatus {
+	out := make([]QueueStatus, 0, m.queues.Len())
+	m.queues.Scan(func(_ string, rec *logv1.QueueRecord) bool {
+		out = append(out, m.statusOf(rec))
+		return true
+	})
+	return out
+}
+
+func (m *Machine) statusOf(rec *logv1.QueueRecord) QueueStatus {
+	name := rec.GetName()
+	q := m.queueLive[name]
+	s := QueueStatus{Queue: m.queueView(rec), Users: q.busy, LiveClaims: q.running, OldestWaitMs: -1}
+	if id, waits := m.board.Oldest(name); waits {
+		oldest, _ := m.jobs.Get(uint64(id))
+		s.OldestWaitMs = m.waited(oldest.job)
+	}
+	_, s.HasWork = m.board.Next(scheduler.Offer{Chain: []string{name}})
+	return s
+}
+
+// waited is for how many milliseconds a job has had its place in the lines. Jobs from before places had a time count from their enqueue.
+func (f *facts) waited(j *logv1.Job) int64 {
+	since := j.GetPlacedMs()
+	if since == 0 {
+		since = j.GetEnqueuedMs()
+	}
+	return max(f.wall-since, 0)
+}
+
+// countWaiting counts a pending job that came or went.
+func (m *Machine) countWaiting(j *logv1.Job, by int64) {
+	q := m.queueLive[j.Queue]
+	q.count(q.waits, q.users, j.User, by)
+}
+
+// count changes one of the two counts of a user in a queue; other is the other one.
+func (q *queueLive) count(in, other map[string]int64, user string, by int64) {
+	before := in[user]
+	switch after := before + by; {
+	case after == 0:
+		delete(in, user)
+	default:
+		in[user] = after
+	}
+	if (before == 0) != (before+by == 0) && other[user] == 0 {
+		q.busy += by
+	}
+}
+
+// sameUsers compares counts that were made anew with those that are kept.
+func (q *queueLive) sameUsers(kept *queueLive) error {
+	busy := int64(len(q.users))
+	for user := range q.waits {
+		if q.users[user] == 0 {
+			busy++
+		}
+	}
+	if !maps.Equal(q.waits, kept.waits) || !maps.Equal(q.users, kept.users) || busy != kept.busy {
+		return fmt.Errorf("%d users wait, %d run, %d in all; counted %d, %d, %d", len(q.waits), len(q.users), busy, len(kept.waits), len(kept.users), kept.busy)
+	}
+	return nil
+}
