@@ -38,7 +38,11 @@ type Config struct {
 	// Bootstrap makes a cluster of this node alone, if DataDir holds no state yet.
 	Bootstrap bool
 	Timing    Timing
-	Logger    hclog.Logger
+	// KeepEvents and KeepEventBytes bound the past events that this node keeps for watches; 0: 65,536 and 64 MiB.
+	KeepEvents, KeepEventBytes int
+	// MaxWatches at the same time; 0: 50,000.
+	MaxWatches int64
+	Logger     hclog.Logger
 	// Clock is the system's unless a test sets another.
 	Clock ClockSource
 	// OnFatal is told once why this node must not go on. It should not return; nil ends the process with code 70.
@@ -92,6 +96,7 @@ func set[T comparable](field *T, value T) {
 
 func (c Config) complete() (Config, error) {
 	set(&c.LogStore, StoreWAL)
+	set(&c.MaxWatches, maxWatches)
 	c.Timing = hookTiming(c.Timing).withDefaults()
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()

@@ -17,7 +17,16 @@
 // waits in a queue is told that nothing was done, what is in flight that its outcome is unknown, and only when its
 // goroutines are gone may another leadership of this node begin.
 //
+// Output is lazy: it waits a moment for others, rides in every batch that goes out anyway, and stands at its front.
+//
+// # From a batch to its watchers
+//
+//	Apply ─> ring (the newest events, bounded) ─> one poke ─> dispatcher (one goroutine) ─> one signal per watch ─> it reads by position
+//
+// A watch is a position and room for one signal. Apply never knows how many there are (docs/decisions/0010-event-ring.md).
+//
 // # Locks, in order
 //
-// leadership.mu (queues and parked claims), then machine.mu (the replicated state). Apply takes machine.mu alone.
+// leadership.mu (queues and parked claims), then machine.mu (the replicated state). Apply takes machine.mu, gives it back, and then takes
+// ring.mu and feed.outputs, one after the other. feed.mu (the watches), then ring.mu. topic.viewing, then machine.mu.
 package cluster

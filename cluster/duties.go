@@ -28,6 +28,7 @@ type leadership struct {
 	closed error // why nothing is taken any longer
 	urgent queue
 	normal queue
+	lazy   queue         // output
 	room   chan struct{} // closed when urgent has room again; nil while nobody waits
 	want   int
 	parking
@@ -114,7 +115,7 @@ func (l *leadership) close(reason error) {
 		close(l.room)
 		l.room = nil
 	}
-	for _, q := range []*queue{&l.urgent, &l.normal} {
+	for _, q := range []*queue{&l.urgent, &l.normal, &l.lazy} {
 		for _, p := range q.list {
 			l.answer(p, answer{err: l.closed})
 		}

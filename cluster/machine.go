@@ -30,8 +30,10 @@ type machine struct {
 	full          chan struct{}
 	snapshotBytes uint64
 
-	mu    sync.RWMutex // guards state, and what state holds
-	state *fsm.Machine
+	mu         sync.RWMutex // guards state, what state holds, end and recordings
+	state      *fsm.Machine
+	end        Position // of the last event that the state holds
+	recordings recordings
 
 	// flight is the batch that this node's proposer waits for.
 	flight atomic.Pointer[flight]
@@ -54,10 +56,12 @@ type flight struct {
 	done  chan fsm.Outcome // has room for the outcome
 }
 
-func newMachine(c Config, fatal func(error), feed *feed) *machine {
+func newMachine(c Config, fatal func(error)) *machine {
+	state := fsm.New()
+	start := Position{Epoch: state.Epoch()}
 	return &machine{
-		log: c.Logger.Named("machine"), fatal: fatal, feed: feed, digests: newDigests(),
-		full: make(chan struct{}, 1), snapshotBytes: c.Timing.SnapshotBytes, state: fsm.New(),
+		log: c.Logger.Named("machine"), fatal: fatal, feed: newFeed(newRing(c.KeepEvents, c.KeepEventBytes, start)), digests: newDigests(),
+		full: make(chan struct{}, 1), snapshotBytes: c.Timing.SnapshotBytes, state: state, end: start,
 	}
 }
 
@@ -76,7 +80,7 @@ func (m *machine) Apply(log *raft.Log) any {
 		return err
 	}
 	m.advance(log.Index)
-	m.feed.publish(outcome.Events)
+	m.feed.publish(&outcome)
 	if f := m.flight.Load(); f != nil && len(log.Data) > 0 && f.first == &log.Data[0] {
 		f.done <- outcome // has room for the only one
 		m.flight.CompareAndSwap(f, nil)
@@ -105,6 +109,10 @@ func (m *machine) apply(log *raft.Log) (outcome fsm.Outcome, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	outcome = m.state.Apply(log.Index, batch)
+	if len(m.recordings) > 0 {
+		m.recordings.add(log.Index, log.Data)
+	}
+	m.end = Position{Epoch: outcome.Epoch, Index: outcome.Index, Place: uint32(max(0, len(outcome.Events)-1))}
 	if marked(batch) {
 		m.digests.compute(log.Index, m.state.Snapshot())
 	}
@@ -190,12 +198,14 @@ func (m *machine) Restore(source io.ReadCloser) (err error) {
 	if err != nil {
 		return fmt.Errorf("cluster: restore of a snapshot: %w", err)
 	}
+	end := Position{Epoch: state.Epoch(), Index: state.AppliedIndex(), Place: lastPlace}
 	m.mu.Lock()
-	m.state = state
+	m.state, m.end = state, end
+	m.recordings.cut()
 	m.mu.Unlock()
 	m.logBytes = 0
 	m.advance(state.AppliedIndex())
-	m.feed.everything()
+	m.feed.restored(end)
 	return nil
 }
 

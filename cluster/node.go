@@ -54,7 +54,7 @@ func Open(c Config) (_ *Node, err error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	n := &Node{config: c, log: c.Logger, closing: make(chan struct{}), feed: newFeed()}
+	n := &Node{config: c, log: c.Logger, closing: make(chan struct{})}
 	n.shutdown.done = make(chan struct{})
 	if n.id, err = identity(c.DataDir); err != nil {
 		return nil, err
@@ -68,13 +68,15 @@ func Open(c Config) (_ *Node, err error) {
 	if n.wire, err = openTransport(c.RaftListen, c.RaftAdvertise, c.Logger); err != nil {
 		return nil, errors.Join(err, n.stores.close())
 	}
-	n.machine = newMachine(c, n.fatal, n.feed)
+	n.machine = newMachine(c, n.fatal)
+	n.feed = n.machine.feed
 	if err := n.startRaft(); err != nil {
 		return nil, errors.Join(err, n.wire.Close(), n.stores.close())
 	}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.running.Go(n.watchLeadership)
 	n.running.Go(n.snapshotWhenFull)
+	n.running.Go(func() { n.feed.dispatch(n.life, n.lookAt) })
 	return n, nil
 }
 

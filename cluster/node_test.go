@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairlane-scheduler/fairlane/fsm"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
@@ -251,28 +250,4 @@ func TestNodeMoves(t *testing.T) {
 		}
 	}
 	w.sameDigests()
-}
-
-func TestWatchJob(t *testing.T) {
-	w := newWorld(t, StoreWAL, 1, nil)
-	n := w.nodes[0]
-	session := w.worker(n, "worker", 1)
-	job := w.propose(n, enqueue(1)).GetEnqueue().GetOutcomes()[0].GetJob()
-	changed, stop := n.WatchJob(fsm.JobID(job))
-	defer stop()
-	fence := w.propose(n, claim(session)).GetClaim().GetFence()
-	w.propose(n, finish(session, fence))
-	select {
-	case <-changed:
-	case <-time.After(10 * time.Second):
-		t.Fatal("the watcher was not told")
-	}
-	select { // one signal may be left of the two changes
-	case <-changed:
-	default:
-	}
-	w.close(n)
-	if _, open := <-changed; open {
-		t.Error("the watch outlives the node")
-	}
 }

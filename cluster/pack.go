@@ -21,6 +21,17 @@ const (
 	maxQueuedBytes = 64 << 20
 	// maxUrgent heartbeats, finishes, releases and cancels wait; then their callers wait for room. They are never shed.
 	maxUrgent = 65_536
+	// Output is lazy: it makes no entry of its own until the oldest of it has waited for coalesceTime or coalesceBytes wait, and
+	// rides in every entry that goes out before. So any number of streams makes at most a hundred entries per second.
+	coalesceTime  = 10 * time.Millisecond
+	coalesceBytes = 64 << 10
+	// lazyWeight and lazyBytes are the part of an entry that riding output may take.
+	lazyWeight = packCommands / 2
+	lazyBytes  = packBytes / 2
+	// maxLazyBytes of output wait on the leader; then callers are told to come back later. maxQueued bounds the commands.
+	maxLazyBytes = 16 << 20
+	// partsPerWeight: so many parts of output cost what one command costs.
+	partsPerWeight = 16
 	// busyRetry is what a caller is told when the queue is full.
 	busyRetry = 200 * time.Millisecond
 )
@@ -42,7 +53,9 @@ type pending struct {
 	bytes   int
 	weight  int
 	urgent  bool
+	lazy    bool
 	claim   *logv1.Claim // nil for other commands
+	since   time.Time    // of submit; lazy commands only
 
 	// Guarded by leadership.mu from submit on.
 	where where
@@ -68,6 +81,13 @@ func newPending(command *logv1.Command) *pending {
 		p.weight = max(1, len(op.Enqueue.GetJobs()))
 	case *logv1.Command_Claim:
 		p.claim = op.Claim
+	case *logv1.Command_Output:
+		p.lazy = true
+		p.weight = max(1, len(op.Output.GetParts())/partsPerWeight)
+	case *logv1.Command_CancelMany:
+		p.weight = max(1, len(op.CancelMany.GetJobs()))
+	case *logv1.Command_RetryMany:
+		p.weight = max(1, len(op.RetryMany.GetJobs()))
 	}
 	return p
 }
@@ -117,6 +137,8 @@ func (l *leadership) submit(ctx context.Context, p *pending) error {
 		return l.closed
 	case p.urgent:
 		l.urgent.push(p)
+	case p.lazy:
+		return l.submitLazy(p)
 	case len(l.normal.list) >= maxQueued, l.normal.bytes > maxQueuedBytes:
 		return &BusyError{RetryAfter: busyRetry}
 	default:
@@ -125,6 +147,19 @@ func (l *leadership) submit(ctx context.Context, p *pending) error {
 	poke(l.work)
 	if l.want > 0 && l.queued() >= l.want {
 		poke(l.gathered)
+	}
+	return nil
+}
+
+// submitLazy queues output. The proposer is told of the first, for its clock, and when enough waits. The caller holds mu.
+func (l *leadership) submitLazy(p *pending) error {
+	if l.lazy.bytes > maxLazyBytes || len(l.lazy.list) >= maxQueued {
+		return &BusyError{RetryAfter: busyRetry}
+	}
+	p.since = time.Now()
+	l.lazy.push(p)
+	if len(l.lazy.list) == 1 || l.lazy.bytes >= coalesceBytes {
+		poke(l.work)
 	}
 	return nil
 }
@@ -156,7 +191,7 @@ func (l *leadership) answer(p *pending, a answer) {
 	}
 }
 
-// queued commands of both queues. The caller holds mu.
+// queued commands that do not wait for others. The caller holds mu.
 func (l *leadership) queued() int { return len(l.urgent.list) + len(l.normal.list) }
 
 // wantQueued asks for a signal when so many commands are queued; false if they are already. 0 takes it back.
@@ -171,10 +206,31 @@ func (l *leadership) wantQueued(count int) bool {
 	return l.queued() < count
 }
 
-func (l *leadership) hasWork() bool {
+// hasWork tells whether an entry is to be made now, and how long the output that waits may wait on; noTick: none waits.
+func (l *leadership) hasWork() (now bool, lazyWait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	lazyWait = l.lazyWait()
+	return l.hasOther() || lazyWait <= 0, lazyWait
+}
+
+// hasOther work than output. The caller holds mu.
+func (l *leadership) hasOther() bool {
 	return l.queued() > 0 || len(l.readers) > 0 || len(l.woken) > 0 || len(l.rescan) > 0 || len(l.orphans) > 0
+}
+
+// lazyWait is how long the oldest output may wait on for others to ride with. The caller holds mu.
+func (l *leadership) lazyWait() time.Duration {
+	for len(l.lazy.list) > 0 && l.lazy.list[0].where == isAnswered {
+		l.lazy.pop()
+	}
+	switch {
+	case len(l.lazy.list) == 0:
+		return noTick
+	case l.lazy.bytes >= coalesceBytes:
+		return 0
+	}
+	return coalesceTime - time.Since(l.lazy.list[0].since)
 }
 
 // batch is what goes into one log entry, and who waits for it.
@@ -184,11 +240,12 @@ type batch struct {
 	readers []chan read
 
 	weight, bytes int
+	lazies        int // commands of output, at the front
 }
 
-// takes tells whether a command still fits; a large one goes alone.
+// takes tells whether a command still fits; a large one goes alone, but for output that rides.
 func (b *batch) takes(p *pending) bool {
-	return len(b.pending) == 0 || b.weight+p.weight <= packCommands && b.bytes+p.bytes <= packBytes
+	return len(b.pending) == b.lazies || b.weight+p.weight <= packCommands && b.bytes+p.bytes <= packBytes
 }
 
 func (b *batch) add(p *pending) {
@@ -198,12 +255,13 @@ func (b *batch) add(p *pending) {
 	b.bytes += p.bytes
 }
 
-// pack the next batch: urgent commands, then others with enqueues before claims, then the parked claims that those
+// pack the next batch: output, urgent commands, then others with enqueues before claims, then the parked claims that those
 // enqueues wake. nil if nothing is to be proposed now.
 func (l *leadership) pack() *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := &batch{}
+	l.takeLazy(b, l.hasOther() || !time.Now().Before(l.nextTick))
 	l.node.View(func(m *fsm.Machine) {
 		l.look(m)
 		l.takeUrgent(b)
@@ -225,6 +283,29 @@ func (l *leadership) pack() *batch {
 		b.entry.Commands[i] = p.command
 	}
 	return b
+}
+
+// takeLazy adds output when it is due, or when something else goes out anyway. It stands before the finishes: what was given before one
+// belongs to the run. What would crowd out the rest waits until it is due; then it goes, if need be alone.
+func (l *leadership) takeLazy(b *batch, ride bool) {
+	due := l.lazyWait() <= 0
+	if !due && !ride {
+		return
+	}
+	for len(l.lazy.list) > 0 {
+		p := l.lazy.list[0]
+		if p.where == isAnswered {
+			l.lazy.pop()
+			continue
+		}
+		fits := b.weight+p.weight <= lazyWeight && b.bytes+p.bytes <= lazyBytes
+		if !fits && (len(b.pending) > 0 || !due) {
+			return
+		}
+		b.add(p)
+		b.lazies++
+		l.lazy.pop()
+	}
 }
 
 func (l *leadership) takeUrgent(b *batch) {

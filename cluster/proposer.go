@@ -14,7 +14,7 @@ import (
 
 const (
 	// rules is the number of the meaning of what this version proposes.
-	rules = 1
+	rules = 2
 	// gatherTime is how long the proposer waits for the callers that it has just answered to come back.
 	gatherTime = 300 * time.Microsecond
 	// refusedPause follows a batch that raft did not take, while a transfer of leadership goes on.
@@ -77,10 +77,11 @@ func (l *leadership) waitWork() bool {
 	if l.ctx.Err() != nil {
 		return false
 	}
-	if l.hasWork() {
+	now, lazyWait := l.hasWork()
+	if now {
 		return true
 	}
-	timer := time.NewTimer(time.Until(l.nextTick))
+	timer := time.NewTimer(min(time.Until(l.nextTick), lazyWait))
 	defer timer.Stop()
 	select {
 	case <-l.work:
@@ -183,7 +184,9 @@ func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int)
 			}
 			l.answer(p, answer{result: result, parked: p.parked})
 			l.hurryRepeats(p)
-			answers++
+			if i >= b.lazies { // who streams does not come back at once: nobody gathers for him
+				answers++
+			}
 		}
 		l.wakeAfter(m, &outcome, missed)
 		l.schedule(m, outcome.More)

@@ -10,7 +10,7 @@ import (
 // transferLimit is the watchdog of the only attempt to hand leadership over.
 const transferLimit = 2 * time.Second
 
-// Shutdown ends this node: parked claims and new commands are told, leadership is handed over once, then the transport,
+// Shutdown ends this node: parked claims, watches and new commands are told, leadership is handed over once, then the transport,
 // raft and the stores are closed, in this order. It may be repeated; every call returns when the end is reached or its
 // own ctx ends.
 func (n *Node) Shutdown(ctx context.Context) error {
@@ -38,7 +38,6 @@ func (n *Node) close() error {
 	}
 	n.end()
 	n.running.Wait()
-	n.feed.close()
 	// The transport goes first: raft's shutdown waits for answers of nodes that may never come.
 	errs := []error{n.wire.Close()}
 	if err := n.raft.Shutdown().Error(); err != nil {

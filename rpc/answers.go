@@ -1,6 +1,9 @@
 package rpc
 
 import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairlane-scheduler/fairlane/fsm"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
@@ -33,6 +36,7 @@ func jobSummary(job *logv1.Job) *v1.Job {
 		EnqueuedMs: job.GetEnqueuedMs(), DueMs: job.GetDueMs(), StartedMs: job.GetStartedMs(), FinishedMs: job.GetFinishedMs(),
 		Fence: job.GetFence(), Worker: job.GetWorker(), Lane: job.GetLane(), Error: job.GetError(),
 		RetryOf: job.GetRetryOf(), RetriedAs: job.GetRetriedAs(), Place: job.GetPlace(),
+		Progress: progressAnswer(job.GetProgress()), PlacedMs: job.GetPlacedMs(),
 	}
 	if len(job.GetLabels()) > 0 {
 		out.Labels = make(map[string]string, len(job.GetLabels()))
@@ -117,6 +121,13 @@ func queueAnswer(q *logv1.Queue) *v1.Queue {
 	}
 }
 
+// queueStatusAnswer is a queue as it is now, which no stored answer is.
+func queueStatusAnswer(status fsm.QueueStatus) *v1.Queue {
+	out := queueAnswer(status.Queue)
+	out.Users, out.LiveClaims, out.OldestWaitMs = status.Users, status.LiveClaims, status.OldestWaitMs
+	return out
+}
+
 func queueSettingsAnswer(s *logv1.QueueSettings) *v1.QueueSettings {
 	if s == nil {
 		return nil
@@ -158,7 +169,10 @@ func settingsAnswer(s *logv1.Settings) *v1.Settings {
 		MultiUser: s.MultiUser, CreateQueues: s.CreateQueues, Limits: limitsAnswer(s.GetLimits()),
 		RetentionMs: s.RetentionMs, RetentionJobs: s.RetentionJobs, MaxRunningPerUser: s.MaxRunningPerUser,
 		MaxStateBytes: s.MaxStateBytes, MaxJobs: s.MaxJobs, MaxSessions: s.MaxSessions,
-		MaxQueues: s.MaxQueues, MaxUsers: s.MaxUsers, MaxIdempotencyKeys: s.MaxIdempotencyKeys,
+		MaxQueues: s.MaxQueues, MaxUsers: s.MaxUsers, MaxIdempotencyKeys: s.MaxIdempotencyKeys, MaxOutputBytes: s.MaxOutputBytes,
+	}
+	if out.MaxOutputBytes == nil { // the one setting that a fresh state does not hold
+		out.MaxOutputBytes = proto.Int64(fsm.DefaultOutputBytes)
 	}
 	if s.DefaultMode != nil {
 		out.DefaultMode = v1.QueueMode(s.GetDefaultMode()).Enum()

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -87,6 +89,12 @@ func (l leaf) spoiled(t *testing.T, request proto.Message, good goodCall) []badC
 		}
 	case l.field.Kind() == protoreflect.Int32Kind && name != "priority":
 		return []badCall{{l.path() + " negative", asProto, l.with(request, protoreflect.ValueOfInt32(-1)), 400, InvalidArgument, name}}
+	case l.field.Kind() == protoreflect.DoubleKind:
+		var out []badCall
+		for _, value := range []float64{-0.1, 1.1, math.NaN(), math.Inf(1)} {
+			out = append(out, badCall{fmt.Sprint(l.path(), " ", value), asProto, l.with(request, protoreflect.ValueOfFloat64(value)), 400, InvalidArgument, name})
+		}
+		return out
 	case l.field.Kind() == protoreflect.Int64Kind:
 		return []badCall{{l.path() + " negative", asProto, l.with(request, protoreflect.ValueOfInt64(-1)), 400, InvalidArgument, name}}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -31,6 +32,8 @@ var newJobMost = map[string]int{
 	"kind": 128, "queue": 64, "user": 128, "json": 1 << 20, "data": 1 << 20, "idempotency_key": 256, "labels.key": 128, "labels.value": 128,
 }
 
+var filterMost = map[string]int{"queue": 64, "user": 128, "kind": 128, "labels.key": 128, "labels.value": 128, "id_prefix": 20}
+
 func under(prefix string, most map[string]int) map[string]int {
 	out := make(map[string]int)
 	for field, bytes := range most {
@@ -43,36 +46,50 @@ var name64 = map[string]int{"name": 64}
 
 // goodCalls has an entry for every method, or the test fails.
 var goodCalls = map[string]goodCall{
-	"JobService/OpenSession":     {`{"nonce":"7"}`, []string{"nonce"}, map[string]int{"name": 128}},
-	"JobService/Enqueue":         {`{"job":{"kind":"k"}}`, []string{"job", "job.kind"}, under("job.", newJobMost)},
-	"JobService/EnqueueMany":     {`{"jobs":[{"kind":"k"}]}`, []string{"jobs", "jobs.kind"}, under("jobs.", newJobMost)},
-	"JobService/Get":             {`{"id":"1"}`, []string{"id"}, nil},
-	"JobService/Wait":            {`{"id":"1"}`, []string{"id"}, nil},
-	"JobService/List":            {`{}`, nil, map[string]int{"queue": 64, "user": 128, "kind": 128}},
-	"JobService/Cancel":          {`{"id":"1"}`, []string{"id"}, nil},
-	"JobService/Retry":           {`{"id":"1"}`, []string{"id"}, nil},
-	"WorkerService/Register":     {`{"name":"w","nonce":"7","lanes":"*:1"}`, []string{"name", "nonce", "lanes"}, map[string]int{"name": 128, "lanes": 64 << 10, "user": 128}},
-	"WorkerService/Claim":        {`{"session":"1"}`, []string{"session"}, nil},
-	"WorkerService/Heartbeat":    {`{"session":"1"}`, []string{"session"}, nil},
-	"WorkerService/Finish":       {`{"session":"1","fence":"1","success":{}}`, []string{"session", "fence", "outcome"}, map[string]int{"success.result": 1 << 20, "failure.error": 16 << 10}},
-	"WorkerService/Release":      {`{"session":"1","fences":["1"]}`, []string{"session", "fences"}, nil},
-	"WorkerService/Drain":        {`{"session":"1"}`, []string{"session"}, map[string]int{"name": 128}},
-	"WorkerService/Deregister":   {`{"session":"1"}`, []string{"session"}, nil},
-	"WorkerService/ListWorkers":  {`{}`, nil, nil},
-	"QueueService/ListQueues":    {`{}`, nil, nil},
-	"QueueService/GetQueue":      {`{"name":"q"}`, []string{"name"}, name64},
-	"QueueService/SetQueue":      {`{"name":"q"}`, []string{"name"}, name64},
-	"QueueService/PauseQueue":    {`{"name":"q"}`, []string{"name"}, name64},
-	"QueueService/ResumeQueue":   {`{"name":"q"}`, []string{"name"}, name64},
-	"QueueService/DeleteQueue":   {`{"name":"q"}`, []string{"name"}, name64},
-	"ClusterService/Status":      {`{}`, nil, nil},
-	"ClusterService/GetSettings": {`{}`, nil, nil},
-	"ClusterService/SetSettings": {`{"settings":{}}`, []string{"settings"}, nil},
-	"ClusterService/Checkpoint":  {`{}`, nil, nil},
-	"ClusterService/Digest":      {`{"index":"1"}`, []string{"index"}, nil},
+	"JobService/OpenSession":      {`{"nonce":"7"}`, []string{"nonce"}, map[string]int{"name": 128}},
+	"JobService/Enqueue":          {`{"job":{"kind":"k"}}`, []string{"job", "job.kind"}, under("job.", newJobMost)},
+	"JobService/EnqueueMany":      {`{"jobs":[{"kind":"k"}]}`, []string{"jobs", "jobs.kind"}, under("jobs.", newJobMost)},
+	"JobService/Get":              {`{"id":"1"}`, []string{"id"}, nil},
+	"JobService/Wait":             {`{"id":"1"}`, []string{"id"}, nil},
+	"JobService/List":             {`{}`, nil, under("filter.", filterMost)},
+	"JobService/CancelMany":       {`{"filter":{"queue":"q"}}`, []string{"filter"}, under("filter.", filterMost)},
+	"JobService/RetryMany":        {`{"filter":{"queue":"q"}}`, []string{"filter"}, under("filter.", filterMost)},
+	"JobService/Why":              {`{"id":"1"}`, []string{"id"}, nil},
+	"JobService/Cancel":           {`{"id":"1"}`, []string{"id"}, nil},
+	"JobService/Retry":            {`{"id":"1"}`, []string{"id"}, nil},
+	"WorkerService/Register":      {`{"name":"w","nonce":"7","lanes":"*:1"}`, []string{"name", "nonce", "lanes"}, map[string]int{"name": 128, "lanes": 64 << 10, "user": 128}},
+	"WorkerService/Claim":         {`{"session":"1"}`, []string{"session"}, nil},
+	"WorkerService/Heartbeat":     {`{"session":"1"}`, []string{"session"}, nil},
+	"WorkerService/Release":       {`{"session":"1","fences":["1"]}`, []string{"session", "fences"}, nil},
+	"WorkerService/Drain":         {`{"session":"1"}`, []string{"session"}, map[string]int{"name": 128}},
+	"WorkerService/Deregister":    {`{"session":"1"}`, []string{"session"}, nil},
+	"WorkerService/ListWorkers":   {`{}`, nil, nil},
+	"QueueService/ListQueues":     {`{}`, nil, nil},
+	"QueueService/GetQueue":       {`{"name":"q"}`, []string{"name"}, name64},
+	"QueueService/SetQueue":       {`{"name":"q"}`, []string{"name"}, name64},
+	"QueueService/PauseQueue":     {`{"name":"q"}`, []string{"name"}, name64},
+	"QueueService/ResumeQueue":    {`{"name":"q"}`, []string{"name"}, name64},
+	"QueueService/ListQueueUsers": {`{"name":"q"}`, []string{"name"}, map[string]int{"name": 64, "after_user": 128}},
+	"QueueService/PreviewOrder":   {`{"queue":"q"}`, []string{"queue"}, map[string]int{"queue": 64, "worker": 128}},
+	"QueueService/DeleteQueue":    {`{"name":"q"}`, []string{"name"}, name64},
+	"ClusterService/Status":       {`{}`, nil, nil},
+	"ClusterService/GetSettings":  {`{}`, nil, nil},
+	"ClusterService/SetSettings":  {`{"settings":{}}`, []string{"settings"}, nil},
+	"ClusterService/Checkpoint":   {`{}`, nil, nil},
+	"ClusterService/Digest":       {`{"index":"1"}`, []string{"index"}, nil},
+	"WorkerService/Finish": {`{"session":"1","fence":"1","success":{}}`, []string{"session", "fence", "outcome"},
+		map[string]int{"success.result": 1 << 20, "failure.error": 16 << 10, "rest.data": 1 << 20}},
+	"WorkerService/AppendOutput": {`{"session":"1","parts":[{"fence":"1"}]}`, []string{"session", "parts", "parts.fence"},
+		map[string]int{"parts.data": 1 << 20, "parts.progress.message": 1 << 10}},
+	"JobService/WatchJob":        {`{"id":"1"}`, []string{"id"}, map[string]int{"after": 64}},
+	"JobService/StreamOutput":    {`{"id":"1"}`, []string{"id"}, nil},
+	"QueueService/WatchQueue":    {`{"name":"q"}`, []string{"name"}, name64},
+	"EventService/WatchEvents":   {`{}`, nil, map[string]int{"after": 64, "queue": 64, "user": 128}},
+	"ClusterService/RecordTrace": {`{}`, nil, nil},
 	"ClusterService/Join": {`{"node_id":"n","raft_address":"127.0.0.1:1","api_address":"127.0.0.1:2"}`, []string{"node_id", "raft_address", "api_address"},
 		map[string]int{"node_id": 128, "raft_address": 256, "api_address": 256}},
-	"ClusterService/ReadIndex": {`{}`, nil, nil},
+	"ClusterService/ExplainIndex": {`{"index":"1"}`, []string{"index"}, nil},
+	"ClusterService/ReadIndex":    {`{}`, nil, nil},
 }
 
 // badCall is one bad request and what its error must be.
@@ -94,24 +111,30 @@ const asJSON, asProto = "application/json", "application/proto"
 func TestBadInput(t *testing.T) {
 	node := startNode(t)
 	before := node.fingerprint(t)
-	calls := 0
+	calls, visited := 0, 0
 	for _, service := range services() {
 		for i := range service.Methods().Len() {
 			method := service.Methods().Get(i)
 			name := fmt.Sprintf("%s/%s", service.Name(), method.Name())
 			good, known := goodCalls[name]
+			if known {
+				visited++
+			}
 			if !known {
 				t.Errorf("%s has no entry in goodCalls", name)
 				continue
 			}
 			for _, bad := range badCalls(t, method, good) {
 				calls++
+				if method.IsStreamingServer() {
+					bad = bad.asStream()
+				}
 				checkBad(t, node.url+"/fairlane.v1."+name, bad)
 			}
 		}
 	}
-	if len(goodCalls) != len(methods()) {
-		t.Errorf("%d entries for %d methods", len(goodCalls), len(methods()))
+	if visited != len(goodCalls) {
+		t.Errorf("%d entries for %d methods", len(goodCalls), visited)
 	}
 	if after := node.fingerprint(t); after != before {
 		t.Errorf("bad input moved the machine\nfrom %+v\nto   %+v", before, after)
@@ -121,7 +144,8 @@ func TestBadInput(t *testing.T) {
 
 func checkBad(t *testing.T, url string, bad badCall) {
 	t.Helper()
-	response, err := http.Post(url, bad.contentType, bytes.NewReader(bad.body))
+	client := http.Client{Timeout: 10 * time.Second} // a stream that was taken for good never ends
+	response, err := client.Post(url, bad.contentType, bytes.NewReader(bad.body))
 	if err != nil {
 		t.Errorf("%s, %s: %v", url, bad.what, err)
 		return
@@ -132,7 +156,9 @@ func checkBad(t *testing.T, url string, bad badCall) {
 		t.Errorf("%s, %s: %v", url, bad.what, err)
 		return
 	}
-	if response.StatusCode == http.StatusOK || (bad.status != 0 && bad.status != response.StatusCode) {
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/connect+") { // always 200; the error is in the last envelope
+		body = endOfStream(t, body)
+	} else if response.StatusCode == http.StatusOK || (bad.status != 0 && bad.status != response.StatusCode) {
 		t.Errorf("%s, %s: status %d, want %d: %s", url, bad.what, response.StatusCode, bad.status, body)
 		return
 	}
@@ -190,10 +216,13 @@ func badCalls(t *testing.T, method protoreflect.MethodDescriptor, good goodCall)
 		{"protobuf tag 0", asProto, []byte{0, 0}, 400, Malformed, ""},
 		{"content type", "text/plain", []byte(good.body), 415, Malformed, "text/plain"},
 		{"no content type", "", []byte(good.body), 415, Malformed, ""},
-		{"content type of streams", "application/connect+json", []byte(good.body), 415, Malformed, ""},
+		{"content type of the other kind", "application/connect+json", []byte(good.body), 415, Malformed, ""},
 		{"charset", "application/json; charset=latin1", []byte(good.body), 415, Malformed, ""},
 		{"10 MB of blanks", asJSON, append([]byte(good.body), bytes.Repeat([]byte{' '}, 10<<20)...), 400, TooLarge, "the request"},
 		{"10 MB of zeros", asProto, make([]byte, 10<<20), 400, TooLarge, "the request"},
+	}
+	if method.IsStreamingServer() {
+		out[8].contentType = asJSON // asStream makes a stream's type of a unary one
 	}
 	if strings.HasSuffix(good.body, `}`) && good.body == `{}` {
 		out[3].body = []byte(`{"no_such_field":1}`)

@@ -3,6 +3,7 @@ package rpc
 import (
 	"sort"
 
+	"github.com/fairlane-scheduler/fairlane/fsm"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 	"github.com/fairlane-scheduler/fairlane/scheduler"
@@ -55,6 +56,18 @@ func labelsFrom(labels map[string]string) []*logv1.Label {
 	return out
 }
 
+// filterFrom a checked filter.
+func filterFrom(f *v1.JobFilter) fsm.JobFilter {
+	out := fsm.JobFilter{
+		Queue: f.GetQueue(), User: f.GetUser(), Kind: f.GetKind(), Labels: labelsFrom(f.GetLabels()),
+		EnqueuedFrom: f.GetEnqueuedFromMs(), EnqueuedBefore: f.GetEnqueuedBeforeMs(), IDPrefix: f.GetIdPrefix(),
+	}
+	for _, state := range f.GetStates() {
+		out.States = append(out.States, logv1.State(state))
+	}
+	return out
+}
+
 func limitsFrom(l *v1.JobLimits) *logv1.Limits {
 	if l == nil {
 		return nil
@@ -94,6 +107,9 @@ func finishFrom(r *v1.FinishRequest) *logv1.Finish {
 	if next := r.GetNext(); next != nil {
 		out.Next = &logv1.NextClaim{Lane: next.GetLane()}
 	}
+	if rest := r.GetRest(); rest != nil {
+		out.Rest = &logv1.OutputRest{Offset: rest.GetOffset(), Data: rest.GetData()}
+	}
 	return out
 }
 
@@ -116,7 +132,7 @@ func settingsFrom(s *v1.Settings) *logv1.Settings {
 		MultiUser: s.MultiUser, CreateQueues: s.CreateQueues, Limits: limitsFrom(s.GetLimits()),
 		RetentionMs: s.RetentionMs, RetentionJobs: s.RetentionJobs, MaxRunningPerUser: s.MaxRunningPerUser,
 		MaxStateBytes: s.MaxStateBytes, MaxJobs: s.MaxJobs, MaxSessions: s.MaxSessions,
-		MaxQueues: s.MaxQueues, MaxUsers: s.MaxUsers, MaxIdempotencyKeys: s.MaxIdempotencyKeys,
+		MaxQueues: s.MaxQueues, MaxUsers: s.MaxUsers, MaxIdempotencyKeys: s.MaxIdempotencyKeys, MaxOutputBytes: s.MaxOutputBytes,
 	}
 	if s.DefaultMode != nil {
 		out.DefaultMode = logv1.Mode(s.GetDefaultMode()).Enum()

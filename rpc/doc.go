@@ -9,6 +9,9 @@
 // once to the leader (forward.go). The answer is made from the logv1.Result alone (answers.go), and messages are marshalled
 // deterministically, so a repeated call gets the same bytes from whichever node leads then.
 //
+// Streams are made from this node's own state (events.go, watch.go, output.go; sse.go for plain HTTP). Each message has a time in which it
+// must leave (stream.go), and each watch waits for a signal, never the node for a watch.
+//
 // # Errors
 //
 // Every error carries google.rpc.ErrorInfo with a stable reason and code, and a sentence that says what happened, why, and

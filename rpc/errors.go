@@ -26,6 +26,7 @@ const (
 	ShuttingDown    Reason = "SHUTTING_DOWN"
 	TimedOut        Reason = "TIMED_OUT"
 	SlowWatcher     Reason = "SLOW_WATCHER"
+	TraceEnded      Reason = "TRACE_ENDED"
 	LostClaim       Reason = "LOST_CLAIM"
 	UnknownJob      Reason = "UNKNOWN_JOB"
 	WrongState      Reason = "WRONG_STATE"
@@ -74,13 +75,15 @@ var Table = []Entry{
 	{UnknownOutcome, "FL1103", connect.CodeUnknown, true,
 		"the outcome of this call is not known[: {why}]. It may have been done. Repeat it with the same session and number, or the same idempotency key: then it is done once and the answer is the true one."},
 	{Busy, "FL1104", connect.CodeResourceExhausted, true,
-		"node {node_id} has too many commands waiting and took no more. This attempt did nothing. Try again in {retry_ms} ms, with less at the same time."},
+		"node {node_id} has too many commands waiting, or too many watches open, and took no more. This attempt did nothing. Try again in {retry_ms} ms, with less at the same time."},
 	{ShuttingDown, "FL1105", connect.CodeUnavailable, true,
 		"node {node_id} is shutting down. This attempt did nothing. Use another node."},
 	{TimedOut, "FL1106", connect.CodeDeadlineExceeded, false,
 		"the time that the caller gave ended while node {node_id} was {doing}. This attempt changed nothing. Try again with more time."},
 	{SlowWatcher, "FL1107", connect.CodeResourceExhausted, true,
 		"this watch was cut off by node {node_id}: {why}. Nothing was changed. Go on after the last event id that was received, {event_id}; read faster, or filter more."},
+	{TraceEnded, "FL1108", connect.CodeResourceExhausted, true,
+		"node {node_id} does not record any further: {why}. Nothing was changed; what was received is not a whole trace. Record again, for a shorter time or on another node."},
 	{LostClaim, "FL1201", connect.CodeAborted, false,
 		"claim {fence} is not a live claim of this session[: {why}]. Nothing was stored. Stop the handler; the job was or will be given to somebody else."},
 	{UnknownJob, "FL1202", connect.CodeNotFound, false,
@@ -120,7 +123,7 @@ var Table = []Entry{
 	{NoDigest, "FL1403", connect.CodeNotFound, false,
 		"node {node_id} keeps no digest of index {index}: no checkpoint lies there, or it is too long ago. Make one with ClusterService.Checkpoint and ask for the index that it answers."},
 	{NoDecision, "FL1404", connect.CodeNotFound, false,
-		"no claim was decided by the log entry at index {index}, as far as is known: decisions are kept from index {oldest} to {newest}. Give an index in which a job was claimed; fairlane job why shows those of a job."},
+		"no claim was decided by the log entry at index {index}, as far as is known[: decisions are kept from index {oldest} to {newest}]. Give an index in which a job was claimed; fairlane job why shows those of a job."},
 	{InvalidArgument, "FL1501", connect.CodeInvalidArgument, false,
 		"{field} is {value}; {want}. Nothing was done."},
 	{TooLarge, "FL1502", connect.CodeInvalidArgument, false,

@@ -29,30 +29,33 @@ const (
 
 // carriesPayload names the procedures whose bodies may be large.
 var carriesPayload = map[string]bool{
-	"/fairlane.v1.JobService/Enqueue":     true,
-	"/fairlane.v1.JobService/EnqueueMany": true,
-	"/fairlane.v1.WorkerService/Finish":   true,
-	"/fairlane.v1.WorkerService/Register": true,
+	"/fairlane.v1.JobService/Enqueue":         true,
+	"/fairlane.v1.JobService/EnqueueMany":     true,
+	"/fairlane.v1.WorkerService/Finish":       true,
+	"/fairlane.v1.WorkerService/AppendOutput": true,
+	"/fairlane.v1.WorkerService/Register":     true,
 }
 
 // gate refuses, with a code, what Connect would refuse without one or would not refuse: before anything is decoded.
 type gate struct {
 	next    http.Handler
-	methods map[string]bool // procedure -> may be called with GET
+	methods map[string]method
 	writer  *connect.ErrorWriter
 	node    string
 	// bodyTime is how long a caller may take to send one body.
 	bodyTime time.Duration
+	// writeTime is how long one message of a stream may take to leave.
+	writeTime time.Duration
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	mayGet, known := g.methods[r.URL.Path]
+	called, known := g.methods[r.URL.Path]
 	if !known {
 		g.refuse(w, r, 0, problem(UnknownMethod, "method", r.Method, "path", r.URL.Path))
 		return
 	}
-	if err, status := g.check(r, mayGet); err != nil {
+	if err, status := g.check(r, called); err != nil {
 		g.refuse(w, r, status, err)
 		return
 	}
@@ -63,19 +66,28 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &boundedBody{ReadCloser: r.Body, gate: g, control: http.NewResponseController(w), most: most}
 	}
+	if called.streams {
+		out := newStreamWriter(w, g.writeTime)
+		defer out.Flush()
+		w = out
+	}
 	g.next.ServeHTTP(w, r)
 }
 
 // check the head of a request. status is the HTTP status when it is not the one of the error.
-func (g *gate) check(r *http.Request, mayGet bool) (err *connect.Error, status int) {
-	const want = "POST with content type application/json, application/proto or application/grpc"
+func (g *gate) check(r *http.Request, called method) (err *connect.Error, status int) {
+	want := "POST with content type application/json, application/proto or application/grpc"
+	if called.streams {
+		want = "POST with content type application/connect+json, application/connect+proto or application/grpc, and the message in an " +
+			"envelope: this method answers with a stream. With curl, GET /v1/events streams events"
+	}
 	switch {
 	case r.Method == http.MethodPost:
-		if !readableType(r.Header.Get("Content-Type")) {
+		if !readableType(r.Header.Get("Content-Type"), called.streams) {
 			return problem(Malformed, "why", "content type "+strconv.Quote(shorten(r.Header.Get("Content-Type")))+" is not served", "want", want),
 				http.StatusUnsupportedMediaType
 		}
-	case r.Method == http.MethodGet && mayGet:
+	case r.Method == http.MethodGet && called.get && !called.streams:
 		if encoding := r.URL.Query().Get("encoding"); encoding != "json" && encoding != "proto" {
 			return problem(Malformed, "why", "a GET names no encoding", "want", "?encoding=json&message={...}"), http.StatusUnsupportedMediaType
 		}
@@ -96,15 +108,18 @@ func (g *gate) check(r *http.Request, mayGet bool) (err *connect.Error, status i
 	return nil, 0
 }
 
-// readableType tells whether one of the handlers reads this content type.
-func readableType(value string) bool {
+// readableType tells whether one of the handlers reads this content type: Connect has other ones for streams.
+func readableType(value string, streams bool) bool {
 	mime, params, _ := strings.Cut(strings.ToLower(value), ";")
 	if params = strings.TrimSpace(params); params != "" && params != "charset=utf-8" {
 		return false
 	}
 	switch strings.TrimSpace(mime) {
-	case "application/json", "application/proto",
-		"application/grpc", "application/grpc+proto", "application/grpc+json",
+	case "application/json", "application/proto":
+		return !streams
+	case "application/connect+json", "application/connect+proto":
+		return streams
+	case "application/grpc", "application/grpc+proto", "application/grpc+json",
 		"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json":
 		return true
 	}

@@ -66,3 +66,40 @@ func TestCallOutlivesTheBodysTime(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamOutlivesTheBodysTime: so does a stream, and the time that its messages have does not stay on the connection.
+func TestStreamOutlivesTheBodysTime(t *testing.T) {
+	const path = "/fairlane.v1.JobService/WatchJob"
+	stream := connect.NewServerStreamHandlerSimple(path, func(ctx context.Context, _ *v1.WatchJobRequest, s *connect.ServerStream[v1.WatchJobResponse]) error {
+		for range 2 {
+			if err := s.Send(&v1.WatchJobResponse{}); err != nil {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(300 * time.Millisecond):
+			}
+		}
+		return nil
+	})
+	served := serve(t, &gate{
+		next: stream, methods: methods(), writer: connect.NewErrorWriter(), node: "n", bodyTime: 100 * time.Millisecond, writeTime: 100 * time.Millisecond,
+	})
+	h1, h2 := http.DefaultClient, h2c(t)
+	for _, over := range []*http.Client{h1, h1, h2, h2} {
+		client := connect.NewClient[v1.WatchJobRequest, v1.WatchJobResponse](over, served+path)
+		answer, err := client.CallServerStream(t.Context(), connect.NewRequest(&v1.WatchJobRequest{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := 0
+		for answer.Receive() {
+			count++
+		}
+		if count != 2 || answer.Err() != nil {
+			t.Errorf("%d messages: %v", count, answer.Err())
+		}
+		answer.Close()
+	}
+}

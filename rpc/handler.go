@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -28,6 +29,10 @@ type Config struct {
 	Logger hclog.Logger
 	// LeaderWait is how long a call is held while there is no leader; 0: 5 s.
 	LeaderWait time.Duration
+	// WriteTime is how long one message of a stream may take to leave before the connection is ended; 0: 20 s.
+	WriteTime time.Duration
+
+	idleTick time.Duration
 }
 
 // server is what all services share. Its methods may be called at the same time.
@@ -37,20 +42,23 @@ type server struct {
 	log        hclog.Logger
 	version    string
 	leaderWait time.Duration
+	writeTime  time.Duration
+	idleTick   time.Duration
+	writer     *connect.ErrorWriter
 	peers      *peers
 	incidents  atomic.Uint64
 }
 
-// NewHandler serves all services, /healthz and /readyz of a node. release closes the connections to other nodes; call it
+// NewHandler serves all services, /v1/events, /healthz and /readyz of a node. release closes the connections to other nodes; call it
 // after the HTTP server has ended.
 func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release func()) {
-	s := &server{node: node, lead: node, log: cfg.Logger, version: cfg.Version, leaderWait: cfg.LeaderWait, peers: newPeers()}
+	s := &server{node: node, lead: node, log: cfg.Logger, version: cfg.Version, peers: newPeers()}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
 	}
-	if s.leaderWait == 0 {
-		s.leaderWait = 5 * time.Second
-	}
+	s.leaderWait = cmp.Or(cfg.LeaderWait, 5*time.Second)
+	s.writeTime = cmp.Or(cfg.WriteTime, usualWriteTime)
+	s.idleTick = cmp.Or(cfg.idleTick, usualIdleTick)
 	options := []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxDeclaredBytes),
 		// No compression in either direction: that of answers costs more than all else in a call, and that of requests
@@ -59,9 +67,10 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 		connect.WithCodec(binaryCodec{}),
 		connect.WithCodec(jsonCodec{"json"}),
 		connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
-		connect.WithInterceptors(connect.UnaryInterceptorFunc(refuseUnreadable)),
+		connect.WithInterceptors(checks{}),
 		connect.WithRecover(s.recovered),
 	}
+	s.writer = connect.NewErrorWriter(options...)
 	calls := http.NewServeMux()
 	calls.Handle(fairlanev1connect.NewJobServiceHandler(&jobService{s}, options...))
 	calls.Handle(fairlanev1connect.NewWorkerServiceHandler(&workerService{s}, options...))
@@ -71,8 +80,9 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 
 	mux := http.NewServeMux()
 	mux.Handle("/", &gate{
-		next: calls, methods: methods(), writer: connect.NewErrorWriter(options...), node: node.ID(), bodyTime: maxBodyTime,
+		next: calls, methods: methods(), writer: s.writer, node: node.ID(), bodyTime: maxBodyTime, writeTime: s.writeTime,
 	})
+	mux.HandleFunc("GET /v1/events", s.sse)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	ctx, stop := context.WithCancel(context.Background())
@@ -85,15 +95,23 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 	}
 }
 
-// methods of all services: procedure -> may be called with GET.
-func methods() map[string]bool {
-	out := make(map[string]bool)
+// method is how a procedure is called.
+type method struct {
+	get     bool // with GET too
+	streams bool // it answers with a stream
+}
+
+// methods of all services, by procedure.
+func methods() map[string]method {
+	out := make(map[string]method)
 	for _, service := range services() {
 		for i := range service.Methods().Len() {
-			method := service.Methods().Get(i)
-			options, _ := method.Options().(*descriptorpb.MethodOptions)
-			out[fmt.Sprintf("/%s/%s", service.FullName(), method.Name())] =
-				options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
+			described := service.Methods().Get(i)
+			options, _ := described.Options().(*descriptorpb.MethodOptions)
+			out[fmt.Sprintf("/%s/%s", service.FullName(), described.Name())] = method{
+				get:     options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS,
+				streams: described.IsStreamingServer(),
+			}
 		}
 	}
 	return out

@@ -179,12 +179,8 @@ func (s *jobService) List(_ context.Context, r *v1.ListRequest) (*v1.ListRespons
 	if limit == 0 {
 		limit = 100
 	}
-	filter := fsm.JobFilter{
-		Queue: r.GetFilter().GetQueue(), User: r.GetFilter().GetUser(), Kind: r.GetFilter().GetKind(), Before: fsm.JobID(r.GetBeforeId()), Limit: limit,
-	}
-	for _, state := range r.GetFilter().GetStates() {
-		filter.States = append(filter.States, logv1.State(state))
-	}
+	filter := filterFrom(r.GetFilter())
+	filter.Before, filter.Limit = fsm.JobID(r.GetBeforeId()), limit
 	insight := s.node.Insight()
 	jobs, next := insight.Jobs(filter)
 	out := &v1.ListResponse{NextBeforeId: uint64(next), Index: insight.Index()}

@@ -19,10 +19,13 @@ type testNode struct {
 	stop func()
 }
 
+// edit changes how a test's node runs.
+type edit func(*cluster.Config, *Config)
+
 // startNode starts a cluster of one node and waits until it leads.
-func startNode(t *testing.T) *testNode {
+func startNode(t *testing.T, edits ...edit) *testNode {
 	t.Helper()
-	node := openNode(t, true)
+	node := openNode(t, true, edits...)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := node.WaitLeader(ctx); err != nil {
@@ -31,26 +34,35 @@ func startNode(t *testing.T) *testNode {
 	if _, err := node.ReadBarrier(ctx); err != nil {
 		t.Fatal(err)
 	}
+	waitUntil(t, ctx, "the node has recorded itself", func() (recorded bool) { // else that moves the machine in the midst of a test
+		node.View(func(m *fsm.Machine) { recorded = len(m.Nodes()) == 1 })
+		return recorded
+	})
 	return node
 }
 
 // openNode opens and serves a node on ports of the kernel's choice. It ends with the test.
-func openNode(t *testing.T, bootstrap bool) *testNode {
+func openNode(t *testing.T, bootstrap bool, edits ...edit) *testNode {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: t.Output()})
-	node, err := cluster.Open(cluster.Config{
+	settings := cluster.Config{
 		DataDir: t.TempDir(), LogStore: "raft-wal", RaftListen: "127.0.0.1:0", APIAdvertise: listener.Addr().String(),
 		Bootstrap: bootstrap, Logger: logger, OnFatal: func(err error) { t.Error(err) },
-	})
+	}
+	config := Config{Version: "test", Logger: logger}
+	for _, edit := range edits {
+		edit(&settings, &config)
+	}
+	node, err := cluster.Open(settings)
 	if err != nil {
 		listener.Close()
 		t.Fatal(err)
 	}
-	handler, release := NewHandler(node, Config{Version: "test", Logger: logger})
+	handler, release := NewHandler(node, config)
 	serving, stopServing := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- Serve(serving, listener, handler) }()

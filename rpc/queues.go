@@ -14,8 +14,8 @@ type queueService struct{ *server }
 func (s *queueService) ListQueues(context.Context, *v1.ListQueuesRequest) (*v1.ListQueuesResponse, error) {
 	out := &v1.ListQueuesResponse{}
 	s.node.View(func(m *fsm.Machine) {
-		for _, queue := range m.Queues() {
-			out.Queues = append(out.Queues, queueAnswer(queue))
+		for _, status := range m.QueueStatuses() {
+			out.Queues = append(out.Queues, queueStatusAnswer(status))
 		}
 		out.Index = m.AppliedIndex()
 	})
@@ -33,8 +33,8 @@ func (s *queueService) GetQueue(ctx context.Context, r *v1.GetQueueRequest) (*v1
 			}
 			out := &v1.GetQueueResponse{}
 			s.node.View(func(m *fsm.Machine) {
-				if queue, known := m.Queue(r.GetName()); known {
-					out.Queue = queueAnswer(queue)
+				if status, known := m.QueueStatus(r.GetName()); known {
+					out.Queue = queueStatusAnswer(status)
 				}
 				out.Index = m.AppliedIndex()
 			})

@@ -15,6 +15,7 @@ const (
 	maxTextBytes    = 128
 	maxKeyBytes     = 256
 	maxLabels       = 16
+	maxIDDigits     = 20
 	maxPayloadBytes = 1 << 20
 	maxResultBytes  = 1 << 20
 	maxErrorBytes   = 16 << 10

@@ -3,7 +3,11 @@ package rpc
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
@@ -57,11 +61,15 @@ func (f *fields) newJob(at string, job *v1.NewJob) {
 	f.check(job.GetDelayMs() == 0 || job.GetRunAtMs() == 0, at+".run_at_ms", "given together with delay_ms", "give one of the two")
 	f.text(at+".idempotency_key", job.GetIdempotencyKey(), maxKeyBytes)
 	f.limits(at+".limits", job.GetLimits())
-	f.check(len(job.GetLabels()) <= maxLabels, at+".labels", strconv.Itoa(len(job.GetLabels()))+" labels", "give at most 16")
-	for key, value := range job.GetLabels() {
-		f.check(key != "", at+".labels", "a label without a key", "give every label a key")
-		f.text(at+".labels: a key", key, maxTextBytes)
-		f.text(at+".labels: a value", value, maxTextBytes)
+	f.labels(at+".labels", job.GetLabels())
+}
+
+func (f *fields) labels(at string, labels map[string]string) {
+	f.check(len(labels) <= maxLabels, at, strconv.Itoa(len(labels))+" labels", "give at most 16")
+	for key, value := range labels {
+		f.check(key != "", at, "a label without a key", "give every label a key")
+		f.text(at+": a key", key, maxTextBytes)
+		f.text(at+": a value", value, maxTextBytes)
 	}
 }
 
@@ -130,6 +138,42 @@ func (f *fields) filter(r *v1.JobFilter) {
 		f.enum("filter.states", int32(state), v1.JobState_name)
 		f.check(state != v1.JobState_JOB_STATE_UNSPECIFIED, "filter.states", "JOB_STATE_UNSPECIFIED", "give one of "+enumNames(v1.JobState_name))
 	}
+	f.labels("filter.labels", r.GetLabels())
+	f.between("filter.enqueued_from_ms", r.GetEnqueuedFromMs(), 0, maxInstantMs, "ms since 1970 (0: no bound)")
+	f.between("filter.enqueued_before_ms", r.GetEnqueuedBeforeMs(), 0, maxInstantMs, "ms since 1970 (0: no bound)")
+	f.check(r.GetEnqueuedBeforeMs() == 0 || r.GetEnqueuedFromMs() < r.GetEnqueuedBeforeMs(), "filter.enqueued_before_ms",
+		strconv.FormatInt(r.GetEnqueuedBeforeMs(), 10), "give a time after enqueued_from_ms, "+strconv.FormatInt(r.GetEnqueuedFromMs(), 10))
+	f.idPrefix("filter.id_prefix", r.GetIdPrefix())
+}
+
+// idPrefix: the first digits of a job's id; empty is allowed.
+func (f *fields) idPrefix(field, value string) {
+	if len(value) > maxIDDigits {
+		f.tooLarge(field, len(value), maxIDDigits)
+		return
+	}
+	for i, c := range []byte(value) {
+		f.check(c >= '0' && c <= '9' && (i > 0 || c != '0'), field, strconv.Quote(value), "give the first 1 to 20 digits of an id; ids have no leading 0")
+	}
+}
+
+// checkMany checks a bulk change of jobs that are in one of the states from; done is what happens to them.
+func checkMany(filter *v1.JobFilter, limit int32, done string, from []v1.JobState) error {
+	var f fields
+	f.check(proto.Size(filter) > 0, "filter", "empty, which would match every job", "set at least one field of it: queue, user, kind, states, labels, "+
+		"enqueued_from_ms, enqueued_before_ms or id_prefix")
+	// A caller of a later version narrowed the filter in a way that this node would not see.
+	f.check(len(filter.ProtoReflect().GetUnknown()) == 0, "filter", "with a field that this node does not know", "leave it out, or ask a node of your version")
+	f.filter(filter)
+	names := make([]string, len(from))
+	for i, state := range from {
+		names[i] = state.String()
+	}
+	for _, state := range filter.GetStates() {
+		f.check(slices.Contains(from, state), "filter.states", state.String(), "give states in which a job can be "+done+": "+strings.Join(names, ", ")+"; or none, for all of them")
+	}
+	f.between("limit", int64(limit), 0, maxPage, "jobs in one step (0: 1000)")
+	return f.result()
 }
 
 func checkIDAndRepeat(id uint64, repeat *v1.Repeat) error {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 
+	"github.com/fairlane-scheduler/fairlane/fsm"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
 
@@ -28,6 +29,31 @@ func checkSetQueue(r *v1.SetQueueRequest) error {
 		f.optional("settings.retention_jobs", s.RetentionJobs, 0, math.MaxInt64, "jobs (0: keep none)")
 	}
 	f.repeat("repeat", r.GetRepeat())
+	return f.result()
+}
+
+func checkListQueueUsers(r *v1.ListQueueUsersRequest) error {
+	var f fields
+	f.requiredQueue("name", r.GetName())
+	f.text("after_user", r.GetAfterUser(), maxTextBytes)
+	f.between("limit", int64(r.GetLimit()), 0, maxPage, "users (0: 100)")
+	return f.result()
+}
+
+func checkPreviewOrder(r *v1.PreviewOrderRequest) error {
+	var f fields
+	f.queue("queue", r.GetQueue())
+	f.text("worker", r.GetWorker(), maxTextBytes)
+	f.check(r.GetQueue() != "" || r.GetWorker() != "", "queue", "missing, and so is worker", "give the name of a queue, or a worker and one of its lanes")
+	f.check(r.GetQueue() == "" || r.GetWorker() == "", "queue", "given together with worker", "give one of the two")
+	f.check(r.GetQueue() == "" || r.GetLane() == 0, "lane", "given together with queue", "name the worker whose lane it is")
+	f.between("limit", int64(r.GetLimit()), 0, maxPage, "jobs (0: 20)")
+	return f.result()
+}
+
+func checkExplainIndex(r *v1.ExplainIndexRequest) error {
+	var f fields
+	f.check(r.GetIndex() != 0, "index", "missing", "give the index of a log entry in which a job was claimed")
 	return f.result()
 }
 
@@ -55,6 +81,7 @@ func checkSetSettings(r *v1.SetSettingsRequest) error {
 	} {
 		f.optional("settings."+most.field, most.value, 1, math.MaxInt64, "as limit of the whole cluster")
 	}
+	f.optional("settings.max_output_bytes", s.MaxOutputBytes, 0, fsm.MostOutputBytes, "bytes of output of one job (0: keep none)")
 	return f.result()
 }
 

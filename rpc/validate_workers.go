@@ -55,6 +55,7 @@ func checkFinish(r *v1.FinishRequest) error {
 	case *v1.FinishRequest_Snooze:
 		f.between("snooze.delay_ms", outcome.Snooze.GetDelayMs(), 0, maxDurationMs, "ms")
 	}
+	f.bytes("rest.data", len(r.GetRest().GetData()), maxOutputBytes)
 	return f.result()
 }
 

@@ -2,8 +2,10 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/fairlane-scheduler/fairlane/cluster"
 	"github.com/fairlane-scheduler/fairlane/fsm"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
@@ -39,8 +41,11 @@ func (s *jobService) Wait(ctx context.Context, r *v1.WaitRequest) (*v1.WaitRespo
 		return nil, err
 	}
 	// Watched before it is read: what this node applies after the leader was read is not missed.
-	changed, stop := s.node.WatchJob(fsm.JobID(r.GetId()))
-	defer stop()
+	watch, err := s.node.Watch(cluster.Topic{Job: fsm.JobID(r.GetId())}, cluster.WatchJobs)
+	if err != nil {
+		return nil, s.failure(err)
+	}
+	defer watch.Stop()
 	over := time.NewTimer(time.Duration(r.GetWaitMs()) * time.Millisecond)
 	defer over.Stop()
 	first, err := s.Get(ctx, &v1.GetRequest{Id: r.GetId()})
@@ -48,16 +53,15 @@ func (s *jobService) Wait(ctx context.Context, r *v1.WaitRequest) (*v1.WaitRespo
 		return nil, err
 	}
 	answer := &v1.WaitResponse{Job: first.GetJob(), Index: first.GetIndex()}
-	for answer.Job.GetState() < v1.JobState_JOB_STATE_SUCCEEDED { // the final states are the last ones
-		select {
-		case _, open := <-changed:
-			if !open { // the node shuts down: the caller asks another one
-				return answer, nil
-			}
-		case <-over.C:
+	for !isFinal(answer.Job.GetState()) {
+		changed, err := watch.Wait(ctx, 0, over.C)
+		switch {
+		case errors.Is(err, cluster.ErrShutdown): // the caller asks another node
 			return answer, nil
-		case <-ctx.Done():
-			return nil, s.failure(ctx.Err())
+		case err != nil:
+			return nil, s.failure(err)
+		case !changed:
+			return answer, nil
 		}
 		job, index := s.readJob(r.GetId())
 		switch {
@@ -70,3 +74,6 @@ func (s *jobService) Wait(ctx context.Context, r *v1.WaitRequest) (*v1.WaitRespo
 	}
 	return answer, nil
 }
+
+// isFinal: the final states are the last ones.
+func isFinal(state v1.JobState) bool { return state >= v1.JobState_JOB_STATE_SUCCEEDED }
