@@ -10,6 +10,9 @@
 // answer arrives or the context ends; the cluster gives a number that it has answered the same answer again. A call whose
 // context ends while nobody can say whether it took place fails with [ErrUnknownOutcome].
 //
+// Streams ([Client.Stream], [Client.Events], [Client.WatchQueue], and [Client.Wait]) open another connection, at another node if need be, and
+// go on from where they were.
+//
 // # What a handler must know
 //
 // A worker that cannot reach the cluster cannot know that it still holds a claim. After three quarters of a lease without a

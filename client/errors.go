@@ -26,9 +26,11 @@ const (
 	ErrNoLeader        Reason = "NO_LEADER"
 	ErrBusy            Reason = "BUSY"
 	ErrShuttingDown    Reason = "SHUTTING_DOWN"
+	ErrSlowWatcher     Reason = "SLOW_WATCHER"
 	ErrClaimLost       Reason = "LOST_CLAIM"
 	ErrUnknownJob      Reason = "UNKNOWN_JOB"
 	ErrWrongState      Reason = "WRONG_STATE"
+	ErrOutputGap       Reason = "OUTPUT_GAP"
 	ErrSessionEnded    Reason = "SESSION_ENDED"
 	ErrSessionReplaced Reason = "SESSION_REPLACED"
 	ErrTooOld          Reason = "TOO_OLD"
@@ -192,7 +194,7 @@ const (
 // judge decides from the error of one attempt.
 func (e *Error) judge() verdict {
 	switch e.Reason {
-	case ErrNotLeader, ErrNoLeader, ErrBusy, ErrShuttingDown, ErrTooManyOpen:
+	case ErrNotLeader, ErrNoLeader, ErrBusy, ErrShuttingDown, ErrTooManyOpen, ErrSlowWatcher:
 		return verdictNothing
 	case ErrUnknownOutcome, errCallTimedOut:
 		return verdictUnknown

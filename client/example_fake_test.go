@@ -80,3 +80,41 @@ func ExampleClient_Cancel() {
 	// false <nil>
 	// fairlane: job 1 is cancelled true
 }
+
+// Output is read while the job runs.
+func ExampleClient_Stream() {
+	ctx, stop := context.WithCancel(context.Background())
+	cl := exampleClient()
+	defer cl.Close()
+	w := NewWorker(cl)
+	w.HandleFunc("count", func(_ context.Context, job *RawJob) ([]byte, error) {
+		for i := range 3 {
+			fmt.Fprintf(job.Output(), "%d;", i+1)
+		}
+		return nil, nil
+	})
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+
+	job, err := cl.Enqueue(ctx, "count", nil)
+	if err != nil {
+		fmt.Println(err)
+	}
+	var text []byte
+	for chunk, err := range cl.Stream(ctx, job.ID) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		if chunk.Restarted {
+			text = text[:0]
+		}
+		text = append(text, chunk.Data...)
+	}
+	fmt.Printf("%s\n", text)
+	stop()
+	fmt.Println(<-ended)
+	// Output:
+	// 1;2;3;
+	// <nil>
+}

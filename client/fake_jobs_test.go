@@ -74,31 +74,6 @@ func (f *fake) Get(ctx context.Context, r *fairlanev1.GetRequest) (*fairlanev1.G
 	})
 }
 
-func (f *fake) Wait(ctx context.Context, r *fairlanev1.WaitRequest) (*fairlanev1.WaitResponse, error) {
-	ends := time.After(time.Duration(r.WaitMs) * time.Millisecond)
-	for {
-		f.mu.Lock()
-		changed := f.changed
-		f.mu.Unlock()
-		res, err := serve(f, ctx, "Wait", r, 0, 0, 0, func(*fakeSession) (*fairlanev1.WaitResponse, bool, error) {
-			if f.jobs[r.Id] == nil {
-				return nil, false, wireError(ErrUnknownJob, "", 0)
-			}
-			return &fairlanev1.WaitResponse{Job: proto.CloneOf(f.jobs[r.Id].Job)}, false, nil
-		})
-		if err != nil || Final(res.GetJob().GetState()) {
-			return res, err
-		}
-		select {
-		case <-changed:
-		case <-ends:
-			return res, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
 func (f *fake) Cancel(ctx context.Context, r *fairlanev1.CancelRequest) (*fairlanev1.CancelResponse, error) {
 	p := r.GetRepeat()
 	return serve(f, ctx, "Cancel", r, p.GetSession(), p.GetNumber(), p.GetLowest(), func(*fakeSession) (*fairlanev1.CancelResponse, bool, error) {
@@ -191,6 +166,9 @@ func (f *fake) Finish(ctx context.Context, r *fairlanev1.FinishRequest) (*fairla
 			res.Error = &fairlanev1.ErrorBody{Reason: string(ErrClaimLost), Code: "FL1201"}
 		} else {
 			res.Cancelled = j.State == StateCancelled
+			if !res.Cancelled {
+				j.append(r.GetRest().GetOffset(), r.GetRest().GetData())
+			}
 			switch o := r.Outcome.(type) {
 			case *fairlanev1.FinishRequest_Success:
 				if !res.Cancelled {

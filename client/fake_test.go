@@ -28,6 +28,8 @@ import (
 type fake struct {
 	fairlanev1connect.UnimplementedJobServiceHandler
 	fairlanev1connect.UnimplementedWorkerServiceHandler
+	fairlanev1connect.UnimplementedQueueServiceHandler
+	fairlanev1connect.UnimplementedEventServiceHandler
 
 	mu       sync.Mutex
 	jobs     map[uint64]*fakeJob
@@ -38,6 +40,10 @@ type fake struct {
 	changed  chan struct{} // closed and replaced
 	plan     func(seen) fault
 	log      []seen
+	full     bool // no more output is taken
+	piece    int  // the most bytes in one message of output; 0: no bound
+	kept     int  // of output, in bytes, and of events; 0: all
+	events   []*fairlanev1.Event
 	mux      *http.ServeMux
 }
 
@@ -46,6 +52,8 @@ type fakeJob struct {
 	session, fence uint64
 	ends           time.Time
 	released       int
+	outputs        map[int32][]byte // by attempt
+	gaps           int              // pieces of output that left one
 }
 
 type fakeSession struct {
@@ -83,6 +91,8 @@ type fault struct {
 	leader string        // with NOT_LEADER
 	retry  time.Duration // RetryInfo
 	wait   time.Duration // before anything happens
+	cut    int           // a stream breaks after so many messages; 0: never
+	mute   bool          // a stream stays open and nothing comes
 }
 
 func newFake() *fake {
@@ -90,6 +100,8 @@ func newFake() *fake {
 		changed: make(chan struct{}), plan: func(seen) fault { return fault{} }, mux: http.NewServeMux()}
 	f.mux.Handle(fairlanev1connect.NewJobServiceHandler(f))
 	f.mux.Handle(fairlanev1connect.NewWorkerServiceHandler(f))
+	f.mux.Handle(fairlanev1connect.NewQueueServiceHandler(f))
+	f.mux.Handle(fairlanev1connect.NewEventServiceHandler(f))
 	return f
 }
 
@@ -103,6 +115,9 @@ type exchange struct {
 
 // RoundTrip carries a request in memory. The fake is thus an http.RoundTripper and needs no socket, which lets it run in a bubble.
 func (f *fake) RoundTrip(req *http.Request) (*http.Response, error) {
+	if isStream(req) {
+		return f.roundStream(req)
+	}
 	x := &exchange{node: req.URL.Host}
 	rec := httptest.NewRecorder()
 	done := make(chan struct{})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
@@ -31,9 +30,6 @@ const (
 	StateTimedOut  = fairlanev1.JobState_JOB_STATE_TIMED_OUT
 	StateCancelled = fairlanev1.JobState_JOB_STATE_CANCELLED
 )
-
-// waitOnServer is how long one call of Wait stays at the server; the cluster takes at most 60 s.
-const waitOnServer = 30 * time.Second
 
 // Final reports whether a job in this state has ended.
 func Final(s State) bool { return s >= StateSucceeded }
@@ -69,25 +65,6 @@ func (c *Client) Get(ctx context.Context, id JobID) (*JobInfo, error) {
 		return nil, err
 	}
 	return res.GetJob(), nil
-}
-
-// Wait returns the job when it is final, whatever its end was. The error is about the waiting.
-func (c *Client) Wait(ctx context.Context, id JobID) (*JobInfo, error) {
-	req := &fairlanev1.WaitRequest{Id: uint64(id), WaitMs: waitOnServer.Milliseconds()}
-	for {
-		began := c.clock.now()
-		res, err := read(ctx, c, waitOnServer+attemptLimit, waitJob, req)
-		if err != nil {
-			return nil, err
-		}
-		if Final(res.GetJob().GetState()) {
-			return res.GetJob(), nil
-		}
-		// A server that does not wait must not be asked in a tight loop.
-		if c.clock.now().since(began) < pauseFirst && !sleep(ctx, pauseFirst) {
-			return nil, context.Cause(ctx)
-		}
-	}
 }
 
 // Cancel cancels a job that waits or runs and reports whether this call did it; of two at the same time one does. A job that
@@ -131,10 +108,6 @@ func ResultOf[R any](job *JobInfo) (R, error) {
 
 func getJob(n *node) func(context.Context, *fairlanev1.GetRequest) (*fairlanev1.GetResponse, error) {
 	return n.jobs.Get
-}
-
-func waitJob(n *node) func(context.Context, *fairlanev1.WaitRequest) (*fairlanev1.WaitResponse, error) {
-	return n.jobs.Wait
 }
 
 func cancelJob(n *node) func(context.Context, *fairlanev1.CancelRequest) (*fairlanev1.CancelResponse, error) {

@@ -91,7 +91,7 @@ func (p *pulse) send(ctx context.Context, part []*claim) (*fairlanev1.HeartbeatR
 	for i, c := range part {
 		req.Fences[i] = c.fence
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(max(l.heartbeat*3/4, beatLimitLeast), beatLimitMost))
+	ctx, cancel := context.WithTimeout(ctx, l.beatLimit())
 	defer cancel()
 	target, _ := l.client.nodes.pick()
 	sent := l.client.clock.now()
@@ -113,6 +113,11 @@ func (p *pulse) send(ctx context.Context, part []*claim) (*fairlanev1.HeartbeatR
 		return nil, sent, fmt.Errorf("fairlane: %d statuses for %d claims", len(res.GetStatuses()), len(part))
 	}
 	return res, sent, nil
+}
+
+// beatLimit is how long one attempt of a heartbeat may take.
+func (l *life) beatLimit() time.Duration {
+	return min(max(l.heartbeat*3/4, beatLimitLeast), beatLimitMost)
 }
 
 // take hands the answer to the claims.

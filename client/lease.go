@@ -29,6 +29,7 @@ type claim struct {
 	lane  *lane
 	lease time.Duration
 	beat  time.Duration // between heartbeats
+	out   *output
 
 	ctx    context.Context // the handler's
 	cancel context.CancelCauseFunc
@@ -77,6 +78,8 @@ func (t *claims) add(n *lane, m *fairlanev1.Claim, granted instant) *claim {
 		c.beat = c.lease / 3
 	}
 	c.ctx, c.cancel = context.WithCancelCause(n.life.values)
+	c.out = newOutput(n.life.sender, c)
+	c.raw.output = c.out
 	t.mu.Lock()
 	t.held[c.fence] = c
 	t.mu.Unlock()
@@ -89,6 +92,7 @@ func (t *claims) add(n *lane, m *fairlanev1.Claim, granted instant) *claim {
 // remove takes a claim out that is finished, released or lost.
 func (t *claims) remove(c *claim) {
 	c.unhook()
+	c.out.end()
 	c.cancel(nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -128,11 +132,13 @@ func (t *claims) beatDue(most time.Duration) time.Duration {
 	return most
 }
 
-// renew counts the lease from a heartbeat that was sent then.
+// renew counts the lease from a heartbeat, or a piece of output, that was sent then. Their answers may come out of order.
 func (t *claims) renew(c *claim, sent instant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c.granted = sent
+	if sent.mono > c.granted.mono {
+		c.granted = sent
+	}
 	c.wake()
 }
 

@@ -16,7 +16,7 @@ import (
 // life is one registration of a worker: a session and what hangs on it. When the cluster ends the session, the worker waits
 // for its handlers and begins another life.
 //
-// Goroutines: one for the heartbeats, one that watches the leases, one for each lane, one for each slot in use. aux, lanes
+// Goroutines: one for the heartbeats, one that watches the leases, one that sends output, one for each lane, one for each slot in use. aux, lanes
 // and slots count them; live returns when all have.
 type life struct {
 	worker    *Worker
@@ -26,6 +26,7 @@ type life struct {
 	heartbeat time.Duration
 	book      *book
 	claims    *claims
+	sender    *sender
 	list      []*lane
 
 	values context.Context // what handlers inherit from Run's context: its values, not its end
@@ -85,6 +86,7 @@ func (w *Worker) register(ctx context.Context) (*life, error) {
 	l := &life{worker: w, client: w.client, logger: w.config.logger, session: res.GetSession(),
 		heartbeat: time.Duration(res.GetHeartbeatMs()) * time.Millisecond,
 		book:      newBook(res.GetSession()), claims: newClaims(w.client.clock)}
+	l.sender = newSender(l)
 	if l.heartbeat <= 0 {
 		l.heartbeat = 20 * time.Second
 	}
@@ -109,6 +111,7 @@ func (l *life) live(ctx context.Context) error {
 	l.worker.config.observe(Event{Kind: EventRegistered, Session: l.session})
 	l.aux.Go(func() { l.beats(l.ctx) })
 	l.aux.Go(func() { l.watch(l.ctx) })
+	l.aux.Go(func() { l.sender.run(l.ctx) })
 	taking, stopTaking := context.WithCancel(l.ctx)
 	defer stopTaking()
 	for _, n := range l.list {

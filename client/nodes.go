@@ -3,6 +3,7 @@ package fairlane
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,6 +20,8 @@ type node struct {
 	url     string
 	jobs    fairlanev1connect.JobServiceClient
 	workers fairlanev1connect.WorkerServiceClient
+	queues  fairlanev1connect.QueueServiceClient
+	events  fairlanev1connect.EventServiceClient
 	// silent is closed and replaced when the node gave no sign of life in time; nodes.mu guards the field.
 	silent chan struct{}
 }
@@ -76,6 +79,8 @@ func (n *nodes) add(base string) int {
 		url:     base,
 		jobs:    fairlanev1connect.NewJobServiceClient(n.client, base, plain),
 		workers: fairlanev1connect.NewWorkerServiceClient(n.client, base, plain),
+		queues:  fairlanev1connect.NewQueueServiceClient(n.client, base, plain),
+		events:  fairlanev1connect.NewEventServiceClient(n.client, base, plain),
 		silent:  make(chan struct{}),
 	})
 	return len(n.list) - 1
@@ -86,6 +91,13 @@ func (n *nodes) pick() (*node, int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.list[n.current], len(n.list)
+}
+
+// after gives the node behind one in the list. Unlike leave it does not move the other calls.
+func (n *nodes) after(one *node) *node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.list[(slices.Index(n.list, one)+1)%len(n.list)]
 }
 
 // leave moves on from a node that did not serve, to the leader if the answer named one. Calls that failed at the same time

@@ -87,10 +87,11 @@ func (n *lane) giveBack(c *claim) {
 // finish reports the outcome until the cluster has answered, and gives the claim for the freed slot that came with the answer.
 func (n *lane) finish(c *claim, result []byte, outcome error) *claim {
 	l := n.life
-	res, next, err := n.sendFinish(c, result, outcome)
+	rest := c.out.rest(l.ctx, max(finishBytes-len(result), 0))
+	res, next, err := n.sendFinish(c, result, outcome, rest)
 	if err != nil && outcome == nil && isBadResult(err) {
 		// The result cannot be stored, and another run would give it again.
-		res, next, err = n.sendFinish(c, nil, Discard(fmt.Errorf("result refused: %w", err)))
+		res, next, err = n.sendFinish(c, nil, Discard(fmt.Errorf("result refused: %w", err)), rest)
 	}
 	// Out of the table only now: until the answer, heartbeats keep the claim alive.
 	l.claims.remove(c)
@@ -116,7 +117,7 @@ func isBadResult(err error) bool {
 	return errors.Is(err, ErrTooLarge) || errors.Is(err, ErrInvalidArgument) || errors.Is(err, ErrMalformed)
 }
 
-func (n *lane) sendFinish(c *claim, result []byte, outcome error) (*fairlanev1.FinishResponse, *claim, error) {
+func (n *lane) sendFinish(c *claim, result []byte, outcome error, rest *fairlanev1.OutputRest) (*fairlanev1.FinishResponse, *claim, error) {
 	l := n.life
 	t, err := l.book.begin(l.ctx, true)
 	if err != nil {
@@ -127,7 +128,7 @@ func (n *lane) sendFinish(c *claim, result []byte, outcome error) (*fairlanev1.F
 	wantsNext := !l.draining.Load() && !l.paused.Load()
 	k := &call{client: l.client, limit: attemptLimit}
 	res, err := do(l.ctx, k, finishJob, func(bool) *fairlanev1.FinishRequest {
-		req := &fairlanev1.FinishRequest{Session: l.session, Fence: c.fence, Number: t.number, Lowest: l.book.low()}
+		req := &fairlanev1.FinishRequest{Session: l.session, Fence: c.fence, Number: t.number, Lowest: l.book.low(), Rest: rest}
 		setOutcome(req, result, outcome)
 		if wantsNext {
 			req.Next = &fairlanev1.NextClaim{Lane: uint32(n.index)}

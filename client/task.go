@@ -63,6 +63,8 @@ type JobMeta struct {
 	// Lane by its position in the worker's lanes, and its text, for example "manual>*:4".
 	Lane     int
 	LaneText string
+
+	output *output // nil: made by hand
 }
 
 // Job is what a typed handler gets.
