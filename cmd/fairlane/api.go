@@ -31,6 +31,10 @@ func clusterOf(url string) fairlanev1connect.ClusterServiceClient {
 	return fairlanev1connect.NewClusterServiceClient(http.DefaultClient, url)
 }
 
+func eventsOf(url string) fairlanev1connect.EventServiceClient {
+	return fairlanev1connect.NewEventServiceClient(http.DefaultClient, url)
+}
+
 // baseURL accepts host:port and full URLs.
 func baseURL(endpoint string) string {
 	if strings.Contains(endpoint, "://") {

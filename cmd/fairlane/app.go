@@ -19,6 +19,8 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	env      config.Lookup
+	// terminal: somebody can be asked on in.
+	terminal bool
 
 	// Values of the flags that every verb has.
 	output     string
@@ -31,7 +33,8 @@ type app struct {
 }
 
 func newApp(in io.Reader, out, err io.Writer, env config.Lookup) *app {
-	return &app{in: in, out: out, err: err, env: env}
+	file, ok := in.(*os.File)
+	return &app{in: in, out: out, err: err, env: env, terminal: ok && isTerminal(file)}
 }
 
 // run executes one command line and gives the exit code of the process.

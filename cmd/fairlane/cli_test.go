@@ -24,8 +24,9 @@ func TestMain(m *testing.M) {
 
 // cli is one run of the command line in this process.
 type cli struct {
-	env map[string]string
-	in  string
+	env      map[string]string
+	in       string
+	terminal bool
 }
 
 func (c cli) run(t *testing.T, args ...string) (code int, out, errs string) {
@@ -39,6 +40,7 @@ func (c cli) runIn(ctx context.Context, args ...string) (code int, out, errs str
 		v, ok := c.env[name]
 		return v, ok
 	})
+	a.terminal = c.terminal
 	code = a.run(ctx, args)
 	return code, stdout.String(), stderr.String()
 }
@@ -74,6 +76,29 @@ func TestUsageErrors(t *testing.T) {
 		{args: "job list -o yaml", want: `--output "yaml": want table or json`},
 		{args: "job list", env: map[string]string{"FAIRLANE_OUTPUT": "yaml"}, want: `--output "yaml"`},
 		{args: "job list", env: map[string]string{"FAIRLANE_TIMEOUT": "soon"}, want: `FAIRLANE_TIMEOUT = "soon"`},
+		{args: "job list --since yesterday", want: `--since "yesterday": want how long ago`},
+		{args: "job list --until -2h", want: `--until "-2h"`},
+		{args: "job list --id-prefix 1a", want: `--id-prefix "1a"`},
+		{args: "job list --limit 100001", want: "want 1 to 100000"},
+		{args: "job cancel", want: "name at least one job"},
+		{args: "job cancel 7 x", want: `"x" is not the id of a job`},
+		{args: "job cancel 7 --all-matching --user u", want: "not both"},
+		{args: "job cancel --all-matching", want: "select jobs with at least one of --queue"},
+		{args: "job cancel --user u", want: "say --all-matching"},
+		{args: "job cancel --dry-run", want: "say --all-matching"},
+		{args: "job retry --all-matching --user u", want: "say --yes"},
+		{args: "job why x", want: `"x" is not the id of a job`},
+		{args: "job logs x", want: `"x" is not the id of a job`},
+		{args: "job logs 7 --attempt -1", want: "--attempt -1"},
+		{args: "queue order", want: "name a queue, or a worker"},
+		{args: "queue order q --worker w", want: "name a queue, or a worker"},
+		{args: "queue order q --lane 1", want: "--lane needs --worker"},
+		{args: "queue order q -n 0", want: "-n 0: want 1 to 1000"},
+		{args: "queue users q --limit 0", want: "--limit 0"},
+		{args: "queue watch q --every -1s", want: "--every -1s"},
+		{args: "events --job x", want: `"x" is not the id of a job`},
+		{args: "events --state done", want: `--state "done"`},
+		{args: "log explain 0", want: `"0" is not the index of a log entry`},
 		{args: "queue set q --mode lifo", want: `--mode "lifo"`},
 		{args: "queue set q --on-timeout never", want: `--on-timeout "never"`},
 		{args: "enqueue", want: "accepts between 1 and 2 arg(s), received 0"},
@@ -108,6 +133,15 @@ func TestUsageErrors(t *testing.T) {
 		{args: "dev --nodes 0", want: "--nodes 0"},
 		{args: "dev --port 70000", want: "--port 70000"},
 		{args: "demo --log-store none", want: "--log-store"},
+		{args: "trace record", want: "accepts 1 arg(s), received 0"},
+		{args: "trace record " + data + "/x --for 2h", want: "--for 2h0m0s"},
+		{args: "trace save x", want: "--data is not set"},
+		{args: "simulate x --set multi_user", want: `--set "multi_user": want key=value`},
+		{args: "simulate x --set-queue q=3", want: `--set-queue "q=3": want queue:key=value`},
+		{args: "simulate x --set-queue q:mode=lifo", want: "want default, round_robin, fifo"},
+		{args: "simulate x --lanes w=q", want: "it has no number of slots"},
+		{args: "simulate x --order -1", want: "cannot be negative"},
+		{args: "simulate x --changes " + typo, want: "typo.toml:1:2: unknown key"},
 		{args: "demo --files -1", want: "cannot be negative"},
 	} {
 		code, _, errs := cli{env: c.env}.run(t, strings.Fields(c.args)...)
@@ -133,7 +167,8 @@ func TestCaret(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	for _, args := range []string{
 		"cluster status", "job list", "job get 1", "job wait 1", "job cancel 1", "job retry 1", "queue list", "queue pause q",
-		"worker list", "worker drain w", "enqueue k",
+		"worker list", "worker drain w", "enqueue k", "job why 1", "job logs 1", "job logs 1 -f", "job cancel --all-matching --user u --yes",
+		"queue order q", "queue users q", "queue watch q", "events", "log explain 1",
 	} {
 		code, _, errs := cli{}.run(t, append(strings.Fields(args), "-e", "127.0.0.1:1")...)
 		if code != exitUnreachable || !strings.Contains(errs, "--endpoints") {

@@ -64,7 +64,11 @@ func goSources() (string, error) {
 
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	null, err := os.Stat(os.DevNull) // a character device where nobody sits
+	return err != nil || !os.SameFile(info, null)
 }
 
 // newDemoWorkerCmd is the demonstration's worker; it is started by the verb demo and speaks to it on its standard output.

@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
 
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 	"github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1/fairlanev1connect"
@@ -21,14 +22,22 @@ type fakeNode struct {
 	fairlanev1connect.UnimplementedQueueServiceHandler
 	fairlanev1connect.UnimplementedWorkerServiceHandler
 	fairlanev1connect.UnimplementedClusterServiceHandler
+	fairlanev1connect.UnimplementedEventServiceHandler
 
 	state  fairlanev1.JobState
 	leader string
+	why    *fairlanev1.WhyResponse
+	output script[fairlanev1.StreamOutputResponse]
+	watch  script[fairlanev1.WatchQueueResponse]
+	events script[fairlanev1.WatchEventsResponse]
 
 	mu       sync.Mutex
 	setQueue *fairlanev1.SetQueueRequest
 	list     *fairlanev1.ListRequest
 	noLeader int // answers "no leader" this often first
+	unknown  int // bulk steps that answer "unknown outcome" first
+	asked    []proto.Message
+	pages    []*fairlanev1.ListResponse // of List; none: the one job
 }
 
 func (f *fakeNode) start(t *testing.T) (endpoint string) {
@@ -38,6 +47,7 @@ func (f *fakeNode) start(t *testing.T) (endpoint string) {
 	mux.Handle(fairlanev1connect.NewQueueServiceHandler(f))
 	mux.Handle(fairlanev1connect.NewWorkerServiceHandler(f))
 	mux.Handle(fairlanev1connect.NewClusterServiceHandler(f))
+	mux.Handle(fairlanev1connect.NewEventServiceHandler(f))
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
@@ -50,6 +60,7 @@ func (f *fakeNode) job() *fairlanev1.Job {
 	return &fairlanev1.Job{
 		Id: 7, Kind: "hello", Queue: "manual", User: "ana", State: f.state, Attempt: 2, Charged: 1, MaxAttempts: 4,
 		EnqueuedMs: 1_790_000_000_000, Payload: &fairlanev1.Job_Json{Json: `{"n":1}`}, Result: []byte("a\tb"), Worker: "w1",
+		Progress: &fairlanev1.Progress{Fraction: 0.29, Message: "page 29", AtMs: 1_790_000_000_000},
 	}
 }
 
@@ -85,6 +96,15 @@ func (f *fakeNode) List(_ context.Context, req *fairlanev1.ListRequest) (*fairla
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.list = req
+	f.asked = append(f.asked, proto.Clone(req))
+	if len(f.pages) > 0 {
+		page := f.pages[0]
+		f.pages = f.pages[1:]
+		return page, nil
+	}
+	if req.GetBeforeId() == 7 {
+		return &fairlanev1.ListResponse{Index: 3}, nil
+	}
 	return &fairlanev1.ListResponse{Jobs: []*fairlanev1.Job{f.job()}, NextBeforeId: 7, Index: 3}, nil
 }
 
@@ -97,7 +117,7 @@ func (f *fakeNode) SetQueue(_ context.Context, req *fairlanev1.SetQueueRequest) 
 
 func (f *fakeNode) ListQueues(context.Context, *fairlanev1.ListQueuesRequest) (*fairlanev1.ListQueuesResponse, error) {
 	return &fairlanev1.ListQueuesResponse{Queues: []*fairlanev1.Queue{
-		{Name: "manual", Counts: &fairlanev1.QueueCounts{Pending: 5, Running: 2}, Paused: true},
+		{Name: "manual", Counts: &fairlanev1.QueueCounts{Pending: 5, Running: 2}, Paused: true, Users: 3, OldestWaitMs: 61_000},
 	}}, nil
 }
 

@@ -25,6 +25,9 @@ func jobDetails(w io.Writer, j *fairlanev1.Job) {
 	if j.GetFence() != 0 {
 		row(w, "claim", fmt.Sprintf("fence %d, worker %s, lane %d", j.GetFence(), j.GetWorker(), j.GetLane()))
 	}
+	if p := j.GetProgress(); p != nil {
+		row(w, "progress", progressText(p))
+	}
 	if j.GetMemoryBytes() != 0 {
 		row(w, "memory", memoryText(j.GetMemoryBytes()))
 	}
@@ -51,6 +54,15 @@ func jobDetails(w io.Writer, j *fairlanev1.Job) {
 	}
 	row(w, "payload", printable(payload))
 	row(w, "result", printable(j.GetResult()))
+}
+
+// progressText floors, so that 100 % is all of it; the cluster keeps millionths.
+func progressText(p *fairlanev1.Progress) string {
+	text := fmt.Sprintf("%d %%", int(p.GetFraction()*1e6+0.5)/10_000)
+	if p.GetMessage() != "" {
+		text += " " + strconv.Quote(p.GetMessage())
+	}
+	return text + ", " + instant(p.GetAtMs())
 }
 
 // printable shows bytes on one line: text as it is, anything else quoted, and long ones cut.

@@ -31,6 +31,21 @@ func (a *app) print(m proto.Message, table func(w io.Writer)) error {
 	return w.Flush()
 }
 
+// printJSON is print for what is not a message of the API.
+func (a *app) printJSON(v any, table func(w io.Writer)) error {
+	if a.output == outputJSON {
+		text, err := json.MarshalIndent(v, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.out, "%s\n", text)
+		return err
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
 // printMessage writes stable JSON: protojson varies its white space on purpose, so it is laid out anew.
 func printMessage(out io.Writer, m proto.Message) error {
 	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
@@ -43,6 +58,21 @@ func printMessage(out io.Writer, m proto.Message) error {
 	}
 	laidOut.WriteByte('\n')
 	_, err = out.Write(laidOut.Bytes())
+	return err
+}
+
+// printLine writes a message as JSON on one line, for streams.
+func printLine(out io.Writer, m proto.Message) error {
+	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, text); err != nil {
+		return err
+	}
+	line.WriteByte('\n')
+	_, err = out.Write(line.Bytes())
 	return err
 }
 

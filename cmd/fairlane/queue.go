@@ -11,8 +11,9 @@ import (
 )
 
 func newQueueCmd(a *app) *cobra.Command {
-	queue := &cobra.Command{Use: "queue", Short: "See, set, pause and resume queues"}
-	queue.AddCommand(newQueueListCmd(a), newQueueGetCmd(a), newQueueSetCmd(a), newQueuePauseCmd(a), newQueueResumeCmd(a))
+	queue := &cobra.Command{Use: "queue", Short: "See, watch, set, pause and resume queues"}
+	queue.AddCommand(newQueueListCmd(a), newQueueGetCmd(a), newQueueUsersCmd(a), newQueueOrderCmd(a), newQueueWatchCmd(a),
+		newQueueSetCmd(a), newQueuePauseCmd(a), newQueueResumeCmd(a))
 	return queue
 }
 
@@ -37,7 +38,12 @@ func newQueueGetCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(res, func(w io.Writer) { queueDetails(w, res.GetQueue()) })
+			return a.print(res, func(w io.Writer) {
+				queueTable(w, res.GetQueue())
+				row(w)
+				row(w, "live claims", res.GetQueue().GetLiveClaims())
+				queueSettings(w, res.GetQueue().GetSettings())
+			})
 		},
 	}
 }
@@ -82,7 +88,11 @@ func newQueueSetCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.print(res, func(w io.Writer) { queueDetails(w, res.GetQueue()) })
+		return a.print(res, func(w io.Writer) {
+			row(w, "queue", res.GetQueue().GetName())
+			row(w, "mode", modeName(res.GetQueue().GetSettings().GetMode()))
+			queueSettings(w, res.GetQueue().GetSettings())
+		})
 	}
 	return set
 }
@@ -114,21 +124,22 @@ func newQueueResumeCmd(a *app) *cobra.Command {
 }
 
 func queueTable(w io.Writer, queues ...*fairlanev1.Queue) {
-	row(w, "QUEUE", "MODE", "STATE", "SCHEDULED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED")
+	row(w, "QUEUE", "MODE", "STATE", "SCHEDULED", "PENDING", "RUNNING", "USERS", "OLDEST_WAIT", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED")
 	for _, q := range queues {
 		state, c := "open", q.GetCounts()
 		if q.GetPaused() {
 			state = "paused"
 		}
 		row(w, q.GetName(), modeName(q.GetSettings().GetMode()), state, c.GetScheduled(), c.GetPending(), c.GetRunning(),
-			c.GetSucceeded(), c.GetFailed(), c.GetTimedOut(), c.GetCancelled())
+			q.GetUsers(), waitText(q.GetOldestWaitMs()), c.GetSucceeded(), c.GetFailed(), c.GetTimedOut(), c.GetCancelled())
 	}
 }
 
-// queueDetails shows the queue and those of its settings that are its own; the others are the cluster's.
-func queueDetails(w io.Writer, q *fairlanev1.Queue) {
-	queueTable(w, q)
-	s := q.GetSettings()
+// queueSettings shows those settings of a queue that are its own; the others are the cluster's.
+func queueSettings(w io.Writer, s *fairlanev1.QueueSettings) {
+	if s == nil {
+		return
+	}
 	own := func(name string, v *int64, unit string) {
 		if v != nil {
 			row(w, name, *v, unit)

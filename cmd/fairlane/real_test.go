@@ -155,7 +155,23 @@ func TestServer(t *testing.T) {
 			if out := fl(0, "queue", "get", "default"); !strings.Contains(out, "fifo") || !strings.Contains(out, "paused") || !strings.Contains(out, "max_running") {
 				t.Errorf("queue:\n%s", out)
 			}
+			if out := fl(0, "job", "why", "1"); !strings.Contains(out, "queue default is paused") || !strings.Contains(out, "enqueued") {
+				t.Errorf("why:\n%s", out)
+			}
 			fl(0, "queue", "resume", "default")
+			if out := fl(0, "queue", "order", "default", "-n", "1"); !strings.Contains(out, "1     1   hello  default  ana") || strings.Count(out, "\n") != 2 {
+				t.Errorf("order:\n%s", out)
+			}
+			if out := fl(0, "queue", "users", "default"); !strings.Contains(out, "ana   1        0") {
+				t.Errorf("users:\n%s", out)
+			}
+			if out := fl(0, "job", "cancel", "--all-matching", "--queue", "default", "--dry-run"); out != "2 jobs would be cancelled\n" {
+				t.Errorf("dry run: %q", out)
+			}
+			if out := fl(0, "job", "cancel", "--all-matching", "--id-prefix", "3", "--yes"); out != "1 job cancelled\n" {
+				t.Errorf("bulk cancel: %q", out)
+			}
+			fl(1, "log", "explain", "1")
 			if out := fl(0, "cluster", "status"); !strings.Contains(out, "leader") || !strings.Contains(out, store) {
 				t.Errorf("status:\n%s", out)
 			}

@@ -68,11 +68,16 @@ func TestSecondEndpoint(t *testing.T) {
 func TestTables(t *testing.T) {
 	endpoint := (&fakeNode{leader: "n-1", state: fairlanev1.JobState_JOB_STATE_SUCCEEDED}).start(t)
 	for args, want := range map[string][]string{
-		"job list":       {"ID  KIND", "7   hello  manual  ana", "2/4", "more: --before 7"},
-		"job get 7":      {"payload   {\"n\":1}", `result    "a\tb"`, "2 (1 of 4 charged)", "2026-09-21T"},
-		"queue list":     {"manual  default  paused  0", "5        2"},
-		"worker list":    {"fast_lane 1/1, manual>* 2/4 (3MiB of 1GiB)", "w2", "draining  ben"},
-		"cluster status": {"n-1   follower  127.0.0.1:1  127.0.0.1:2  yes", "raft-wal"},
+		"job list":           {"ID  KIND", "7   hello  manual  ana", "2/4", "hello"},
+		"job list --limit 1": {"more: --before 7"},
+		"job get 7":          {`progress  29 % "page 29", 2026-09-21T`, "payload   {\"n\":1}", `result    "a\tb"`, "2 (1 of 4 charged)", "2026-09-21T"},
+		"queue list":         {"manual  default  paused  0", "5        2        3      1m1s"},
+		"queue get q":        {"q      default  open   0          5        2        3      1m1s", "live claims  4", "max_running  4  jobs"},
+		"queue users q":      {"ana   41       2        1m30s        yes       1099511627790", "ben   0        0        -            no        never"},
+		"queue order q":      {"1     7   hello  manual  ana   0         manual (0)  3.2s", "2     9   hello  bulk    -     4         * (1)       0s"},
+		"log explain 55":     {"2026-09-21T14:13:20.000Z, claim 1099511627791, attempt 1\n  job 12 of user ben to worker w1 lane 0\n"},
+		"worker list":        {"fast_lane 1/1, manual>* 2/4 (3MiB of 1GiB)", "w2", "draining  ben"},
+		"cluster status":     {"n-1   follower  127.0.0.1:1  127.0.0.1:2  yes", "raft-wal"},
 	} {
 		code, out, errs := cli{}.run(t, append(strings.Fields(args), "-e", endpoint)...)
 		for _, w := range want {

@@ -25,6 +25,7 @@ type workFlags struct {
 	snooze          time.Duration
 	grace, killWait time.Duration
 	formerGone      bool
+	stream          bool
 }
 
 func newWorkCmd(a *app) *cobra.Command {
@@ -34,7 +35,8 @@ func newWorkCmd(a *app) *cobra.Command {
 		Long: `Run a command for each job. The job's payload is its standard input, its standard output (at most 1 MiB) is the result, and
 its environment has FAIRLANE_JOB_ID, FAIRLANE_FENCE, FAIRLANE_KIND, FAIRLANE_QUEUE, FAIRLANE_USER, FAIRLANE_ATTEMPT and
 FAIRLANE_LANE. Its exit code decides: 0 succeeded; 100 failed for good; 75 not now, back after --snooze, no attempt charged;
-any other failed, tried again while attempts are left. The end of its error output becomes the job's error.
+any other failed, tried again while attempts are left. The end of its error output becomes the job's error. With --stream its
+standard output can also be read while it runs.
 
 When the claim is lost or the job is cancelled, the command and all it started get SIGTERM, and SIGKILL after --kill-after.
 SIGTERM to the worker drains it: no new jobs, --grace for those that run, the rest is given back.`,
@@ -50,6 +52,7 @@ SIGTERM to the worker drains it: no new jobs, --grace for those that run, the re
 	flags.DurationVar(&f.grace, "grace", 30*time.Second, "how long running jobs may go on after SIGTERM")
 	flags.DurationVar(&f.killWait, "kill-after", 5*time.Second, "time between SIGTERM and SIGKILL for a command")
 	flags.BoolVar(&f.formerGone, "former-gone", false, "the process that had this name before is dead: do not wait for its leases")
+	flags.BoolVar(&f.stream, "stream", false, "send the standard output as the job's output while the command runs; it is the result all the same")
 	return cmd
 }
 
@@ -124,6 +127,10 @@ func runWork(cmd *cobra.Command, a *app, f workFlags, argv []string) error {
 	worker := fairlane.NewWorker(client, options...)
 	command := shell.Command{Argv: argv, Grace: f.killWait, Stderr: a.err}
 	worker.HandleRest(func(ctx context.Context, job *fairlane.RawJob) ([]byte, error) {
+		command := command
+		if f.stream {
+			command.Stdout = job.Output()
+		}
 		result, err := command.Run(ctx, jobEnv(os.Environ(), job), job.Payload)
 		return result, f.outcome(err)
 	})

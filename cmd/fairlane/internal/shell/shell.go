@@ -33,6 +33,8 @@ type Command struct {
 	Argv []string
 	// Grace is the time between SIGTERM and SIGKILL when the run is called off.
 	Grace time.Duration
+	// Stdout also gets the command's standard output, as it comes; nil: nobody does. When it fails, so does the run.
+	Stdout io.Writer
 	// Stderr also gets the command's error output, as it comes.
 	Stderr io.Writer
 }
@@ -62,6 +64,9 @@ func (c Command) Run(ctx context.Context, env []string, payload []byte) ([]byte,
 	var result bounded
 	var tail tail
 	cmd.Env, cmd.Stdin, cmd.Stdout = env, bytes.NewReader(payload), &result
+	if c.Stdout != nil {
+		cmd.Stdout = io.MultiWriter(&result, c.Stdout)
+	}
 	cmd.Stderr = io.MultiWriter(&tail, c.Stderr)
 	process.Own(cmd)
 	cmd.Cancel = func() error { return process.Signal(cmd, syscall.SIGTERM) }

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -32,6 +33,52 @@ func TestRunGivesOutput(t *testing.T) {
 	}
 	if errors.String() != "heard\n" {
 		t.Fatalf("error output passed on: %q", errors.String())
+	}
+}
+
+// TestRunPassesOutputOn: the command's output is seen while it runs, and is its result all the same.
+func TestRunPassesOutputOn(t *testing.T) {
+	out, in := io.Pipe()
+	defer out.Close()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := sh(`echo first; read line < "$FIFO"; echo "$line"`)
+	c.Stdout = in
+	type end struct {
+		result []byte
+		err    error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		result, err := c.Run(t.Context(), append(os.Environ(), "FIFO="+fifo), nil)
+		ended <- end{result, err}
+	}()
+	read := bufio.NewReader(out)
+	if line, err := read.ReadString('\n'); err != nil || line != "first\n" {
+		t.Fatalf("while it runs: %q, %v", line, err)
+	}
+	if err := os.WriteFile(fifo, []byte("second\n"), 0); err != nil { // it waits for that
+		t.Fatal(err)
+	}
+	if line, err := read.ReadString('\n'); err != nil || line != "second\n" {
+		t.Fatalf("then: %q, %v", line, err)
+	}
+	if e := <-ended; e.err != nil || string(e.result) != "first\nsecond\n" {
+		t.Errorf("the result is %q, %v", e.result, e.err)
+	}
+}
+
+// TestRunEndsWithItsReader: a reader of the output that fails ends the run with its error.
+func TestRunEndsWithItsReader(t *testing.T) {
+	out, in := io.Pipe()
+	gone := errors.New("gone")
+	out.CloseWithError(gone)
+	c := sh("echo first")
+	c.Stdout = in
+	if _, err := c.Run(t.Context(), os.Environ(), nil); !errors.Is(err, gone) {
+		t.Errorf("got %v", err)
 	}
 }
 
