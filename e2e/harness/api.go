@@ -17,12 +17,13 @@ import (
 	"github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1/fairlanev1connect"
 )
 
-// API is the four services at one address.
+// API is the services at one address.
 type API struct {
 	Jobs    fairlanev1connect.JobServiceClient
 	Workers fairlanev1connect.WorkerServiceClient
 	Queues  fairlanev1connect.QueueServiceClient
 	Cluster fairlanev1connect.ClusterServiceClient
+	Events  fairlanev1connect.EventServiceClient
 }
 
 // Dial gives the services at this node, over the connections of the cluster's tests.
@@ -35,6 +36,7 @@ func dial(client *http.Client, address string) API {
 		Workers: fairlanev1connect.NewWorkerServiceClient(client, base),
 		Queues:  fairlanev1connect.NewQueueServiceClient(client, base),
 		Cluster: fairlanev1connect.NewClusterServiceClient(client, base),
+		Events:  fairlanev1connect.NewEventServiceClient(client, base),
 	}
 }
 
