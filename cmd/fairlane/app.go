@@ -21,6 +21,8 @@ type app struct {
 	env      config.Lookup
 	// terminal: somebody can be asked on in.
 	terminal bool
+	// silence after which a stream is taken up at another node; tests change it.
+	silence time.Duration
 
 	// Values of the flags that every verb has.
 	output     string
@@ -34,7 +36,7 @@ type app struct {
 
 func newApp(in io.Reader, out, err io.Writer, env config.Lookup) *app {
 	file, ok := in.(*os.File)
-	return &app{in: in, out: out, err: err, env: env, terminal: ok && isTerminal(file)}
+	return &app{in: in, out: out, err: err, env: env, terminal: ok && isTerminal(file), silence: streamSilence}
 }
 
 // run executes one command line and gives the exit code of the process.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -27,6 +28,7 @@ type cli struct {
 	env      map[string]string
 	in       string
 	terminal bool
+	silence  time.Duration
 }
 
 func (c cli) run(t *testing.T, args ...string) (code int, out, errs string) {
@@ -41,6 +43,9 @@ func (c cli) runIn(ctx context.Context, args ...string) (code int, out, errs str
 		return v, ok
 	})
 	a.terminal = c.terminal
+	if c.silence > 0 {
+		a.silence = c.silence
+	}
 	code = a.run(ctx, args)
 	return code, stdout.String(), stderr.String()
 }

@@ -12,16 +12,17 @@ import (
 )
 
 // script is what a fake node sends on its streams of one kind: one part for each connection. After every part but the last the connection
-// breaks in the middle of the stream; the last one ends the stream in order, or with err.
+// breaks in the middle of the stream, or says nothing more if the node is frozen; the last one ends the stream in order, or with err.
 type script[Res any] struct {
-	mu    sync.Mutex
-	parts [][]*Res
-	err   error
-	asked []proto.Message
+	mu     sync.Mutex
+	parts  [][]*Res
+	err    error
+	frozen bool
+	asked  []proto.Message
 }
 
 // serve one connection.
-func (s *script[Res]) serve(req proto.Message, to *connect.ServerStream[Res]) error {
+func (s *script[Res]) serve(ctx context.Context, req proto.Message, to *connect.ServerStream[Res]) error {
 	s.mu.Lock()
 	s.asked = append(s.asked, proto.Clone(req))
 	var part []*Res
@@ -35,22 +36,26 @@ func (s *script[Res]) serve(req proto.Message, to *connect.ServerStream[Res]) er
 			return err
 		}
 	}
+	if more && s.frozen {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if more {
 		panic(http.ErrAbortHandler)
 	}
 	return s.err
 }
 
-func (f *fakeNode) StreamOutput(_ context.Context, req *fairlanev1.StreamOutputRequest, to *connect.ServerStream[fairlanev1.StreamOutputResponse]) error {
-	return f.output.serve(req, to)
+func (f *fakeNode) StreamOutput(ctx context.Context, req *fairlanev1.StreamOutputRequest, to *connect.ServerStream[fairlanev1.StreamOutputResponse]) error {
+	return f.output.serve(ctx, req, to)
 }
 
-func (f *fakeNode) WatchQueue(_ context.Context, req *fairlanev1.WatchQueueRequest, to *connect.ServerStream[fairlanev1.WatchQueueResponse]) error {
-	return f.watch.serve(req, to)
+func (f *fakeNode) WatchQueue(ctx context.Context, req *fairlanev1.WatchQueueRequest, to *connect.ServerStream[fairlanev1.WatchQueueResponse]) error {
+	return f.watch.serve(ctx, req, to)
 }
 
-func (f *fakeNode) WatchEvents(_ context.Context, req *fairlanev1.WatchEventsRequest, to *connect.ServerStream[fairlanev1.WatchEventsResponse]) error {
-	return f.events.serve(req, to)
+func (f *fakeNode) WatchEvents(ctx context.Context, req *fairlanev1.WatchEventsRequest, to *connect.ServerStream[fairlanev1.WatchEventsResponse]) error {
+	return f.events.serve(ctx, req, to)
 }
 
 func (f *fakeNode) remember(req proto.Message) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -10,6 +11,10 @@ import (
 
 // pauseBeforeReconnect keeps a node that ends every stream at once from being asked in a busy loop.
 const pauseBeforeReconnect = 100 * time.Millisecond
+
+// streamSilence is how long a stream may say nothing before it is taken up elsewhere: a frozen node does not hang up, and going on by position
+// costs nothing.
+const streamSilence = time.Minute
 
 // stream is a server stream that goes on at another node when one breaks.
 type stream[S, Req, Res any] struct {
@@ -28,7 +33,7 @@ func follow[S, Req, Res any](ctx context.Context, a *app, s stream[S, Req, Res])
 	var broken time.Time      // since when nothing came; zero: it does
 	refused, ever := 0, false // connections refused in a row; something came
 	for turn := 0; ; turn++ {
-		got, done, err := s.once(ctx, a.endpoints[turn%len(a.endpoints)])
+		got, done, err := s.once(ctx, a.endpoints[turn%len(a.endpoints)], a.silence)
 		if done || err != nil && !goesOn(err) {
 			return err
 		}
@@ -59,20 +64,34 @@ func follow[S, Req, Res any](ctx context.Context, a *app, s stream[S, Req, Res])
 	}
 }
 
-// once reads one connection to its end. A nil error without done is a stream that ended early.
-func (s stream[S, Req, Res]) once(ctx context.Context, endpoint string) (got, done bool, err error) {
+// once reads one connection to its end, or until it was silent for so long; that counts as a message. A nil error without done is a stream
+// that ended early.
+func (s stream[S, Req, Res]) once(ctx context.Context, endpoint string, silence time.Duration) (got, done bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var silent atomic.Bool
+	watch := time.AfterFunc(silence, func() {
+		silent.Store(true)
+		cancel()
+	})
+	defer watch.Stop()
 	messages, err := s.open(s.service(baseURL(endpoint)), ctx, s.request())
+	if silent.Load() {
+		return true, false, nil
+	}
 	if err != nil {
 		return false, false, err
 	}
 	defer messages.Close()
 	for messages.Receive() {
+		watch.Reset(silence)
 		got = true
 		if done, err := s.receive(messages.Msg()); err != nil || done {
 			return true, true, err
 		}
+	}
+	if silent.Load() {
+		return true, false, nil
 	}
 	return got, false, messages.Err()
 }

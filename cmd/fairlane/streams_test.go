@@ -81,6 +81,17 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// TestFrozenNode: a node that says nothing more without hanging up does not hold a stream for ever.
+func TestFrozenNode(t *testing.T) {
+	frozen := outputOf([]*output{{Attempt: 1, Data: []byte("one ")}}, nil)
+	frozen.output.frozen = true
+	alive := outputOf([]*output{{Attempt: 1, Offset: 4, Data: []byte("two")}, {Attempt: 1, Offset: 7, State: stateSucceeded, Last: true}})
+	code, out, errs := cli{silence: 200 * time.Millisecond}.run(t, "job", "logs", "7", "-f", "-e", frozen.start(t), "-e", alive.start(t))
+	if code != exitOK || out != "one two" || errs != "" {
+		t.Errorf("exit code %d, out %q, errors %q", code, out, errs)
+	}
+}
+
 // TestFollowGivesUp: a stream that never goes on is exit code 3 after --timeout; an answer that is final is not asked for again.
 func TestFollowGivesUp(t *testing.T) {
 	node := outputOf()
