@@ -74,7 +74,11 @@ type StatusResponse struct {
 	Epoch  uint64  `protobuf:"varint,11,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Totals *Totals `protobuf:"bytes,12,opt,name=totals,proto3" json:"totals,omitempty"`
 	// not_ready says why the node does not serve; empty: ready.
-	NotReady      string `protobuf:"bytes,13,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	NotReady string `protobuf:"bytes,13,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	// rules: the highest meaning of log entries that this node can apply. cluster_rules are in force: the lowest of all members when they were last
+	// raised. What needs higher ones is refused with CLUSTER_TOO_OLD.
+	Rules         uint32 `protobuf:"varint,14,opt,name=rules,proto3" json:"rules,omitempty"`
+	ClusterRules  uint32 `protobuf:"varint,15,opt,name=cluster_rules,json=clusterRules,proto3" json:"cluster_rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -200,13 +204,29 @@ func (x *StatusResponse) GetNotReady() string {
 	return ""
 }
 
+func (x *StatusResponse) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetClusterRules() uint32 {
+	if x != nil {
+		return x.ClusterRules
+	}
+	return 0
+}
+
 type Member struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	NodeId        string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
-	RaftAddress   string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
-	ApiAddress    string                 `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
-	Voter         bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
-	Leader        bool                   `protobuf:"varint,5,opt,name=leader,proto3" json:"leader,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	NodeId      string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	RaftAddress string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	ApiAddress  string                 `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
+	Voter       bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
+	Leader      bool                   `protobuf:"varint,5,opt,name=leader,proto3" json:"leader,omitempty"`
+	// rules: the highest that the node can apply, as it said when it last started.
+	Rules         uint32 `protobuf:"varint,6,opt,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -274,6 +294,13 @@ func (x *Member) GetLeader() bool {
 		return x.Leader
 	}
 	return false
+}
+
+func (x *Member) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return 0
 }
 
 type Totals struct {
@@ -406,8 +433,10 @@ type Settings struct {
 	MaxIdempotencyKeys *int64 `protobuf:"varint,13,opt,name=max_idempotency_keys,json=maxIdempotencyKeys,proto3,oneof" json:"max_idempotency_keys,omitempty"`
 	// max_output_bytes of one job that are kept, the newest; 0 to 64 MiB, default 1 MiB.
 	MaxOutputBytes *int64 `protobuf:"varint,14,opt,name=max_output_bytes,json=maxOutputBytes,proto3,oneof" json:"max_output_bytes,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// max_schedules; default 100,000.
+	MaxSchedules  *int64 `protobuf:"varint,15,opt,name=max_schedules,json=maxSchedules,proto3,oneof" json:"max_schedules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -534,6 +563,13 @@ func (x *Settings) GetMaxIdempotencyKeys() int64 {
 func (x *Settings) GetMaxOutputBytes() int64 {
 	if x != nil && x.MaxOutputBytes != nil {
 		return *x.MaxOutputBytes
+	}
+	return 0
+}
+
+func (x *Settings) GetMaxSchedules() int64 {
+	if x != nil && x.MaxSchedules != nil {
+		return *x.MaxSchedules
 	}
 	return 0
 }
@@ -916,10 +952,12 @@ func (x *DigestResponse) GetNodeId() string {
 }
 
 type JoinRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	NodeId        string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
-	RaftAddress   string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
-	ApiAddress    string                 `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	NodeId      string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	RaftAddress string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	ApiAddress  string                 `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
+	// rules: the highest that the node can apply.
+	Rules         uint32 `protobuf:"varint,4,opt,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -973,6 +1011,13 @@ func (x *JoinRequest) GetApiAddress() string {
 		return x.ApiAddress
 	}
 	return ""
+}
+
+func (x *JoinRequest) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return 0
 }
 
 type JoinResponse struct {
@@ -1674,7 +1719,7 @@ var File_fairlane_v1_cluster_proto protoreflect.FileDescriptor
 const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x19fairlane/v1/cluster.proto\x12\vfairlane.v1\x1a\x15fairlane/v1/job.proto\x1a\x17fairlane/v1/queue.proto\"\x0f\n" +
-	"\rStatusRequest\"\x9b\x03\n" +
+	"\rStatusRequest\"\xd6\x03\n" +
 	"\x0eStatusResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -1690,14 +1735,17 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	" \x01(\tR\blogStore\x12\x14\n" +
 	"\x05epoch\x18\v \x01(\x04R\x05epoch\x12+\n" +
 	"\x06totals\x18\f \x01(\v2\x13.fairlane.v1.TotalsR\x06totals\x12\x1b\n" +
-	"\tnot_ready\x18\r \x01(\tR\bnotReady\"\x93\x01\n" +
+	"\tnot_ready\x18\r \x01(\tR\bnotReady\x12\x14\n" +
+	"\x05rules\x18\x0e \x01(\rR\x05rules\x12#\n" +
+	"\rcluster_rules\x18\x0f \x01(\rR\fclusterRules\"\xa9\x01\n" +
 	"\x06Member\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x1f\n" +
 	"\vapi_address\x18\x03 \x01(\tR\n" +
 	"apiAddress\x12\x14\n" +
 	"\x05voter\x18\x04 \x01(\bR\x05voter\x12\x16\n" +
-	"\x06leader\x18\x05 \x01(\bR\x06leader\"\x8d\x02\n" +
+	"\x06leader\x18\x05 \x01(\bR\x06leader\x12\x14\n" +
+	"\x05rules\x18\x06 \x01(\rR\x05rules\"\x8d\x02\n" +
 	"\x06Totals\x12,\n" +
 	"\x04jobs\x18\x01 \x01(\v2\x18.fairlane.v1.QueueCountsR\x04jobs\x12\x1a\n" +
 	"\bsessions\x18\x02 \x01(\x04R\bsessions\x12\x18\n" +
@@ -1708,7 +1756,7 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"stateBytes\x12\x1a\n" +
 	"\benqueued\x18\a \x01(\x04R\benqueued\x12\x18\n" +
 	"\aclaimed\x18\b \x01(\x04R\aclaimed\x12\x1a\n" +
-	"\bfinished\x18\t \x01(\x04R\bfinished\"\xdf\x06\n" +
+	"\bfinished\x18\t \x01(\x04R\bfinished\"\x9b\a\n" +
 	"\bSettings\x12>\n" +
 	"\fdefault_mode\x18\x01 \x01(\x0e2\x16.fairlane.v1.QueueModeH\x00R\vdefaultMode\x88\x01\x01\x12\"\n" +
 	"\n" +
@@ -1727,7 +1775,8 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\tmax_users\x18\f \x01(\x03H\n" +
 	"R\bmaxUsers\x88\x01\x01\x125\n" +
 	"\x14max_idempotency_keys\x18\r \x01(\x03H\vR\x12maxIdempotencyKeys\x88\x01\x01\x12-\n" +
-	"\x10max_output_bytes\x18\x0e \x01(\x03H\fR\x0emaxOutputBytes\x88\x01\x01B\x0f\n" +
+	"\x10max_output_bytes\x18\x0e \x01(\x03H\fR\x0emaxOutputBytes\x88\x01\x01\x12(\n" +
+	"\rmax_schedules\x18\x0f \x01(\x03H\rR\fmaxSchedules\x88\x01\x01B\x0f\n" +
 	"\r_default_modeB\r\n" +
 	"\v_multi_userB\x10\n" +
 	"\x0e_create_queuesB\x0f\n" +
@@ -1741,7 +1790,8 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"_max_usersB\x17\n" +
 	"\x15_max_idempotency_keysB\x13\n" +
-	"\x11_max_output_bytes\"\x14\n" +
+	"\x11_max_output_bytesB\x10\n" +
+	"\x0e_max_schedules\"\x14\n" +
 	"\x12GetSettingsRequest\"^\n" +
 	"\x13GetSettingsResponse\x121\n" +
 	"\bsettings\x18\x01 \x01(\v2\x15.fairlane.v1.SettingsR\bsettings\x12\x14\n" +
@@ -1760,12 +1810,13 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\x0eDigestResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x17\n" +
-	"\anode_id\x18\x03 \x01(\tR\x06nodeId\"j\n" +
+	"\anode_id\x18\x03 \x01(\tR\x06nodeId\"\x80\x01\n" +
 	"\vJoinRequest\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x1f\n" +
 	"\vapi_address\x18\x03 \x01(\tR\n" +
-	"apiAddress\"+\n" +
+	"apiAddress\x12\x14\n" +
+	"\x05rules\x18\x04 \x01(\rR\x05rules\"+\n" +
 	"\fJoinResponse\x12\x1b\n" +
 	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +

@@ -30,7 +30,9 @@ type WatchEventsRequest struct {
 	Queue string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
 	User  string `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
 	// states of the job after the event, any of them.
-	States        []JobState `protobuf:"varint,5,rep,packed,name=states,proto3,enum=fairlane.v1.JobState" json:"states,omitempty"`
+	States []JobState `protobuf:"varint,5,rep,packed,name=states,proto3,enum=fairlane.v1.JobState" json:"states,omitempty"`
+	// schedule by its name: its ticks, its changes and the events of its jobs.
+	Schedule      string `protobuf:"bytes,6,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -98,6 +100,13 @@ func (x *WatchEventsRequest) GetStates() []JobState {
 		return x.States
 	}
 	return nil
+}
+
+func (x *WatchEventsRequest) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
 }
 
 type WatchEventsResponse struct {
@@ -181,11 +190,18 @@ type Event struct {
 	Queue string `protobuf:"bytes,5,opt,name=queue,proto3" json:"queue,omitempty"`
 	User  string `protobuf:"bytes,6,opt,name=user,proto3" json:"user,omitempty"`
 	// state of the job after the event.
-	State         JobState `protobuf:"varint,7,opt,name=state,proto3,enum=fairlane.v1.JobState" json:"state,omitempty"`
-	Fence         uint64   `protobuf:"varint,8,opt,name=fence,proto3" json:"fence,omitempty"`
-	Session       uint64   `protobuf:"varint,9,opt,name=session,proto3" json:"session,omitempty"`
-	Worker        string   `protobuf:"bytes,10,opt,name=worker,proto3" json:"worker,omitempty"`
-	Lane          uint32   `protobuf:"varint,11,opt,name=lane,proto3" json:"lane,omitempty"`
+	State   JobState `protobuf:"varint,7,opt,name=state,proto3,enum=fairlane.v1.JobState" json:"state,omitempty"`
+	Fence   uint64   `protobuf:"varint,8,opt,name=fence,proto3" json:"fence,omitempty"`
+	Session uint64   `protobuf:"varint,9,opt,name=session,proto3" json:"session,omitempty"`
+	Worker  string   `protobuf:"bytes,10,opt,name=worker,proto3" json:"worker,omitempty"`
+	Lane    uint32   `protobuf:"varint,11,opt,name=lane,proto3" json:"lane,omitempty"`
+	// schedule that the event is about, or that made the job.
+	Schedule string `protobuf:"bytes,12,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// Of schedule_fired, _missed, _skipped and _coalesced: the fire times, how many, and why.
+	FirstFireMs   int64  `protobuf:"varint,13,opt,name=first_fire_ms,json=firstFireMs,proto3" json:"first_fire_ms,omitempty"`
+	LastFireMs    int64  `protobuf:"varint,14,opt,name=last_fire_ms,json=lastFireMs,proto3" json:"last_fire_ms,omitempty"`
+	Ticks         int64  `protobuf:"varint,15,opt,name=ticks,proto3" json:"ticks,omitempty"`
+	TickReason    string `protobuf:"bytes,16,opt,name=tick_reason,json=tickReason,proto3" json:"tick_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -297,22 +313,58 @@ func (x *Event) GetLane() uint32 {
 	return 0
 }
 
+func (x *Event) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *Event) GetFirstFireMs() int64 {
+	if x != nil {
+		return x.FirstFireMs
+	}
+	return 0
+}
+
+func (x *Event) GetLastFireMs() int64 {
+	if x != nil {
+		return x.LastFireMs
+	}
+	return 0
+}
+
+func (x *Event) GetTicks() int64 {
+	if x != nil {
+		return x.Ticks
+	}
+	return 0
+}
+
+func (x *Event) GetTickReason() string {
+	if x != nil {
+		return x.TickReason
+	}
+	return ""
+}
+
 var File_fairlane_v1_event_proto protoreflect.FileDescriptor
 
 const file_fairlane_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x17fairlane/v1/event.proto\x12\vfairlane.v1\x1a\x15fairlane/v1/job.proto\"\x95\x01\n" +
+	"\x17fairlane/v1/event.proto\x12\vfairlane.v1\x1a\x15fairlane/v1/job.proto\"\xb1\x01\n" +
 	"\x12WatchEventsRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\tR\x05after\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04user\x18\x04 \x01(\tR\x04user\x12-\n" +
-	"\x06states\x18\x05 \x03(\x0e2\x15.fairlane.v1.JobStateR\x06states\"\x8a\x01\n" +
+	"\x06states\x18\x05 \x03(\x0e2\x15.fairlane.v1.JobStateR\x06states\x12\x1a\n" +
+	"\bschedule\x18\x06 \x01(\tR\bschedule\"\x8a\x01\n" +
 	"\x13WatchEventsResponse\x12*\n" +
 	"\x06events\x18\x01 \x03(\v2\x12.fairlane.v1.EventR\x06events\x12\x19\n" +
 	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12\x14\n" +
 	"\x05reset\x18\x03 \x01(\bR\x05reset\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x85\x02\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x9e\x03\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x13\n" +
@@ -325,7 +377,14 @@ const file_fairlane_v1_event_proto_rawDesc = "" +
 	"\asession\x18\t \x01(\x04R\asession\x12\x16\n" +
 	"\x06worker\x18\n" +
 	" \x01(\tR\x06worker\x12\x12\n" +
-	"\x04lane\x18\v \x01(\rR\x04lane2b\n" +
+	"\x04lane\x18\v \x01(\rR\x04lane\x12\x1a\n" +
+	"\bschedule\x18\f \x01(\tR\bschedule\x12\"\n" +
+	"\rfirst_fire_ms\x18\r \x01(\x03R\vfirstFireMs\x12 \n" +
+	"\flast_fire_ms\x18\x0e \x01(\x03R\n" +
+	"lastFireMs\x12\x14\n" +
+	"\x05ticks\x18\x0f \x01(\x03R\x05ticks\x12\x1f\n" +
+	"\vtick_reason\x18\x10 \x01(\tR\n" +
+	"tickReason2b\n" +
 	"\fEventService\x12R\n" +
 	"\vWatchEvents\x12\x1f.fairlane.v1.WatchEventsRequest\x1a .fairlane.v1.WatchEventsResponse0\x01BIZGgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1;fairlanev1b\x06proto3"
 

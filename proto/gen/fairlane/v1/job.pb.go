@@ -160,6 +160,8 @@ const (
 	ConstraintKind_CONSTRAINT_KIND_WORKER_DRAINING ConstraintKind = 10
 	// Others go first: value of them.
 	ConstraintKind_CONSTRAINT_KIND_BEHIND ConstraintKind = 11
+	// Another job of its coordinator runs, or waits and goes first: value of the latter, at most 1,000.
+	ConstraintKind_CONSTRAINT_KIND_COORDINATOR ConstraintKind = 12
 )
 
 // Enum value maps for ConstraintKind.
@@ -177,6 +179,7 @@ var (
 		9:  "CONSTRAINT_KIND_WORKER_EXCLUDED",
 		10: "CONSTRAINT_KIND_WORKER_DRAINING",
 		11: "CONSTRAINT_KIND_BEHIND",
+		12: "CONSTRAINT_KIND_COORDINATOR",
 	}
 	ConstraintKind_value = map[string]int32{
 		"CONSTRAINT_KIND_UNSPECIFIED":      0,
@@ -191,6 +194,7 @@ var (
 		"CONSTRAINT_KIND_WORKER_EXCLUDED":  9,
 		"CONSTRAINT_KIND_WORKER_DRAINING":  10,
 		"CONSTRAINT_KIND_BEHIND":           11,
+		"CONSTRAINT_KIND_COORDINATOR":      12,
 	}
 )
 
@@ -240,21 +244,24 @@ const (
 	ChangeKind_CHANGE_KIND_FREE_MEMORY ChangeKind = 8
 	// The lane takes value other jobs first.
 	ChangeKind_CHANGE_KIND_CLAIMS_AHEAD ChangeKind = 9
+	// value jobs of the coordinator end.
+	ChangeKind_CHANGE_KIND_COORDINATOR ChangeKind = 10
 )
 
 // Enum value maps for ChangeKind.
 var (
 	ChangeKind_name = map[int32]string{
-		0: "CHANGE_KIND_UNSPECIFIED",
-		1: "CHANGE_KIND_WAIT",
-		2: "CHANGE_KIND_RESUME_QUEUE",
-		3: "CHANGE_KIND_RAISE_QUEUE_LIMIT",
-		4: "CHANGE_KIND_RAISE_USER_QUEUE_LIMIT",
-		5: "CHANGE_KIND_RAISE_USER_LIMIT",
-		6: "CHANGE_KIND_ADD_LANE",
-		7: "CHANGE_KIND_FREE_SLOT",
-		8: "CHANGE_KIND_FREE_MEMORY",
-		9: "CHANGE_KIND_CLAIMS_AHEAD",
+		0:  "CHANGE_KIND_UNSPECIFIED",
+		1:  "CHANGE_KIND_WAIT",
+		2:  "CHANGE_KIND_RESUME_QUEUE",
+		3:  "CHANGE_KIND_RAISE_QUEUE_LIMIT",
+		4:  "CHANGE_KIND_RAISE_USER_QUEUE_LIMIT",
+		5:  "CHANGE_KIND_RAISE_USER_LIMIT",
+		6:  "CHANGE_KIND_ADD_LANE",
+		7:  "CHANGE_KIND_FREE_SLOT",
+		8:  "CHANGE_KIND_FREE_MEMORY",
+		9:  "CHANGE_KIND_CLAIMS_AHEAD",
+		10: "CHANGE_KIND_COORDINATOR",
 	}
 	ChangeKind_value = map[string]int32{
 		"CHANGE_KIND_UNSPECIFIED":            0,
@@ -267,6 +274,7 @@ var (
 		"CHANGE_KIND_FREE_SLOT":              7,
 		"CHANGE_KIND_FREE_MEMORY":            8,
 		"CHANGE_KIND_CLAIMS_AHEAD":           9,
+		"CHANGE_KIND_COORDINATOR":            10,
 	}
 )
 
@@ -389,7 +397,10 @@ type NewJob struct {
 	// labels: at most 16, keys and values at most 128 bytes each.
 	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// insert_front puts the job before this user's jobs in the queue (fifo: before all of the queue).
-	InsertFront   bool `protobuf:"varint,13,opt,name=insert_front,json=insertFront,proto3" json:"insert_front,omitempty"`
+	InsertFront bool `protobuf:"varint,13,opt,name=insert_front,json=insertFront,proto3" json:"insert_front,omitempty"`
+	// coordinator: jobs and schedules of one name run strictly one after the other, over all queues, in the order in which they were due.
+	// Letters, digits, _, -, . and /, at most 128 bytes.
+	Coordinator   string `protobuf:"bytes,14,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -524,6 +535,13 @@ func (x *NewJob) GetInsertFront() bool {
 		return x.InsertFront
 	}
 	return false
+}
+
+func (x *NewJob) GetCoordinator() string {
+	if x != nil {
+		return x.Coordinator
+	}
+	return ""
 }
 
 type isNewJob_Payload interface {
@@ -696,7 +714,14 @@ type Job struct {
 	// progress that the running, or last, attempt reported.
 	Progress *Progress `protobuf:"bytes,26,opt,name=progress,proto3" json:"progress,omitempty"`
 	// placed_ms since when it waits in the lines.
-	PlacedMs      int64 `protobuf:"varint,27,opt,name=placed_ms,json=placedMs,proto3" json:"placed_ms,omitempty"`
+	PlacedMs int64 `protobuf:"varint,27,opt,name=placed_ms,json=placedMs,proto3" json:"placed_ms,omitempty"`
+	// coordinator under which it runs.
+	Coordinator string `protobuf:"bytes,28,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	// schedule that made the job, and for which fire time: the instant on the schedule's grid, the same for every attempt, however late it runs.
+	Schedule string `protobuf:"bytes,29,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	FireMs   int64  `protobuf:"varint,30,opt,name=fire_ms,json=fireMs,proto3" json:"fire_ms,omitempty"`
+	// fire_cause: tick, catch_up, backfill or trigger.
+	FireCause     string `protobuf:"bytes,31,opt,name=fire_cause,json=fireCause,proto3" json:"fire_cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -929,6 +954,34 @@ func (x *Job) GetPlacedMs() int64 {
 		return x.PlacedMs
 	}
 	return 0
+}
+
+func (x *Job) GetCoordinator() string {
+	if x != nil {
+		return x.Coordinator
+	}
+	return ""
+}
+
+func (x *Job) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *Job) GetFireMs() int64 {
+	if x != nil {
+		return x.FireMs
+	}
+	return 0
+}
+
+func (x *Job) GetFireCause() string {
+	if x != nil {
+		return x.FireCause
+	}
+	return ""
 }
 
 type isJob_Payload interface {
@@ -2889,7 +2942,13 @@ type Constraint struct {
 	Most    int64                  `protobuf:"varint,6,opt,name=most,proto3" json:"most,omitempty"`
 	UntilMs int64                  `protobuf:"varint,7,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
 	// text in words.
-	Text          string `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	// coordinator; its job that runs, or was cancelled and has not let go, and the first that waits; 0: none.
+	Coordinator string `protobuf:"bytes,9,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	BusyJob     uint64 `protobuf:"varint,10,opt,name=busy_job,json=busyJob,proto3" json:"busy_job,omitempty"`
+	HeadJob     uint64 `protobuf:"varint,11,opt,name=head_job,json=headJob,proto3" json:"head_job,omitempty"`
+	// more than value.
+	More          bool `protobuf:"varint,12,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2980,14 +3039,45 @@ func (x *Constraint) GetText() string {
 	return ""
 }
 
+func (x *Constraint) GetCoordinator() string {
+	if x != nil {
+		return x.Coordinator
+	}
+	return ""
+}
+
+func (x *Constraint) GetBusyJob() uint64 {
+	if x != nil {
+		return x.BusyJob
+	}
+	return 0
+}
+
+func (x *Constraint) GetHeadJob() uint64 {
+	if x != nil {
+		return x.HeadJob
+	}
+	return 0
+}
+
+func (x *Constraint) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 type Change struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          ChangeKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=fairlane.v1.ChangeKind" json:"kind,omitempty"`
-	Queue         string                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
-	User          string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	Value         int64                  `protobuf:"varint,4,opt,name=value,proto3" json:"value,omitempty"`
-	UntilMs       int64                  `protobuf:"varint,5,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
-	Text          string                 `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Kind        ChangeKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=fairlane.v1.ChangeKind" json:"kind,omitempty"`
+	Queue       string                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	User        string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Value       int64                  `protobuf:"varint,4,opt,name=value,proto3" json:"value,omitempty"`
+	UntilMs     int64                  `protobuf:"varint,5,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	Text        string                 `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	Coordinator string                 `protobuf:"bytes,7,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	// more than value.
+	More          bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3062,6 +3152,20 @@ func (x *Change) GetText() string {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *Change) GetCoordinator() string {
+	if x != nil {
+		return x.Coordinator
+	}
+	return ""
+}
+
+func (x *Change) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 // Step of a job's past.
@@ -3466,7 +3570,7 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x06Repeat\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06lowest\x18\x03 \x01(\x04R\x06lowest\"\xe3\x03\n" +
+	"\x06lowest\x18\x03 \x01(\x04R\x06lowest\"\x85\x04\n" +
 	"\x06NewJob\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
@@ -3481,7 +3585,8 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	" \x01(\tR\x0eidempotencyKey\x12.\n" +
 	"\x06limits\x18\v \x01(\v2\x16.fairlane.v1.JobLimitsR\x06limits\x127\n" +
 	"\x06labels\x18\f \x03(\v2\x1f.fairlane.v1.NewJob.LabelsEntryR\x06labels\x12!\n" +
-	"\finsert_front\x18\r \x01(\bR\vinsertFront\x1a9\n" +
+	"\finsert_front\x18\r \x01(\bR\vinsertFront\x12 \n" +
+	"\vcoordinator\x18\x0e \x01(\tR\vcoordinator\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\t\n" +
@@ -3506,7 +3611,7 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x10_backoff_most_msB\r\n" +
 	"\v_on_timeoutB\r\n" +
 	"\v_max_run_msB\x16\n" +
-	"\x14_exclusion_window_ms\"\xc6\x06\n" +
+	"\x14_exclusion_window_ms\"\xbc\a\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -3539,7 +3644,12 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"retried_as\x18\x18 \x01(\x04R\tretriedAs\x12\x14\n" +
 	"\x05place\x18\x19 \x01(\x04R\x05place\x121\n" +
 	"\bprogress\x18\x1a \x01(\v2\x15.fairlane.v1.ProgressR\bprogress\x12\x1b\n" +
-	"\tplaced_ms\x18\x1b \x01(\x03R\bplacedMs\x1a9\n" +
+	"\tplaced_ms\x18\x1b \x01(\x03R\bplacedMs\x12 \n" +
+	"\vcoordinator\x18\x1c \x01(\tR\vcoordinator\x12\x1a\n" +
+	"\bschedule\x18\x1d \x01(\tR\bschedule\x12\x17\n" +
+	"\afire_ms\x18\x1e \x01(\x03R\x06fireMs\x12\x1d\n" +
+	"\n" +
+	"fire_cause\x18\x1f \x01(\tR\tfireCause\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\t\n" +
@@ -3683,7 +3793,7 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"usersAhead\"3\n" +
 	"\tUserAhead\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x12\n" +
-	"\x04jobs\x18\x02 \x01(\x04R\x04jobs\"\xea\x01\n" +
+	"\x04jobs\x18\x02 \x01(\x04R\x04jobs\"\xd6\x02\n" +
 	"\n" +
 	"Constraint\x12/\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1b.fairlane.v1.ConstraintKindR\x04kind\x12\x14\n" +
@@ -3693,14 +3803,21 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x05value\x18\x05 \x01(\x03R\x05value\x12\x12\n" +
 	"\x04most\x18\x06 \x01(\x03R\x04most\x12\x19\n" +
 	"\buntil_ms\x18\a \x01(\x03R\auntilMs\x12\x12\n" +
-	"\x04text\x18\b \x01(\tR\x04text\"\xa4\x01\n" +
+	"\x04text\x18\b \x01(\tR\x04text\x12 \n" +
+	"\vcoordinator\x18\t \x01(\tR\vcoordinator\x12\x19\n" +
+	"\bbusy_job\x18\n" +
+	" \x01(\x04R\abusyJob\x12\x19\n" +
+	"\bhead_job\x18\v \x01(\x04R\aheadJob\x12\x12\n" +
+	"\x04more\x18\f \x01(\bR\x04more\"\xda\x01\n" +
 	"\x06Change\x12+\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x17.fairlane.v1.ChangeKindR\x04kind\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\x03R\x05value\x12\x19\n" +
 	"\buntil_ms\x18\x05 \x01(\x03R\auntilMs\x12\x12\n" +
-	"\x04text\x18\x06 \x01(\tR\x04text\"\xd0\x01\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12 \n" +
+	"\vcoordinator\x18\a \x01(\tR\vcoordinator\x12\x12\n" +
+	"\x04more\x18\b \x01(\bR\x04more\"\xd0\x01\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x13\n" +
@@ -3743,7 +3860,7 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\tOnTimeout\x12\x1a\n" +
 	"\x16ON_TIMEOUT_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ON_TIMEOUT_RETRY\x10\x01\x12\x13\n" +
-	"\x0fON_TIMEOUT_FAIL\x10\x02*\x9c\x03\n" +
+	"\x0fON_TIMEOUT_FAIL\x10\x02*\xbd\x03\n" +
 	"\x0eConstraintKind\x12\x1f\n" +
 	"\x1bCONSTRAINT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19CONSTRAINT_KIND_SCHEDULED\x10\x01\x12 \n" +
@@ -3757,7 +3874,8 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x1fCONSTRAINT_KIND_WORKER_EXCLUDED\x10\t\x12#\n" +
 	"\x1fCONSTRAINT_KIND_WORKER_DRAINING\x10\n" +
 	"\x12\x1a\n" +
-	"\x16CONSTRAINT_KIND_BEHIND\x10\v*\xba\x02\n" +
+	"\x16CONSTRAINT_KIND_BEHIND\x10\v\x12\x1f\n" +
+	"\x1bCONSTRAINT_KIND_COORDINATOR\x10\f*\xd7\x02\n" +
 	"\n" +
 	"ChangeKind\x12\x1b\n" +
 	"\x17CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -3769,7 +3887,9 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x14CHANGE_KIND_ADD_LANE\x10\x06\x12\x19\n" +
 	"\x15CHANGE_KIND_FREE_SLOT\x10\a\x12\x1b\n" +
 	"\x17CHANGE_KIND_FREE_MEMORY\x10\b\x12\x1c\n" +
-	"\x18CHANGE_KIND_CLAIMS_AHEAD\x10\t2\xb3\a\n" +
+	"\x18CHANGE_KIND_CLAIMS_AHEAD\x10\t\x12\x1b\n" +
+	"\x17CHANGE_KIND_COORDINATOR\x10\n" +
+	"2\xb3\a\n" +
 	"\n" +
 	"JobService\x12P\n" +
 	"\vOpenSession\x12\x1f.fairlane.v1.OpenSessionRequest\x1a .fairlane.v1.OpenSessionResponse\x12D\n" +

@@ -121,6 +121,113 @@ func (Mode) EnumDescriptor() ([]byte, []int) {
 	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{1}
 }
 
+// CatchUp says what becomes of several fire times that are due at once.
+type CatchUp int32
+
+const (
+	CatchUp_CATCH_UP_UNSPECIFIED CatchUp = 0
+	// The newest runs.
+	CatchUp_CATCH_UP_LATEST CatchUp = 1
+	// Each one inside the grace runs, oldest first, one after another.
+	CatchUp_CATCH_UP_ALL CatchUp = 2
+	// None runs.
+	CatchUp_CATCH_UP_SKIP CatchUp = 3
+)
+
+// Enum value maps for CatchUp.
+var (
+	CatchUp_name = map[int32]string{
+		0: "CATCH_UP_UNSPECIFIED",
+		1: "CATCH_UP_LATEST",
+		2: "CATCH_UP_ALL",
+		3: "CATCH_UP_SKIP",
+	}
+	CatchUp_value = map[string]int32{
+		"CATCH_UP_UNSPECIFIED": 0,
+		"CATCH_UP_LATEST":      1,
+		"CATCH_UP_ALL":         2,
+		"CATCH_UP_SKIP":        3,
+	}
+)
+
+func (x CatchUp) Enum() *CatchUp {
+	p := new(CatchUp)
+	*p = x
+	return p
+}
+
+func (x CatchUp) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CatchUp) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_log_v1_batch_proto_enumTypes[2].Descriptor()
+}
+
+func (CatchUp) Type() protoreflect.EnumType {
+	return &file_fairlane_log_v1_batch_proto_enumTypes[2]
+}
+
+func (x CatchUp) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CatchUp.Descriptor instead.
+func (CatchUp) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{2}
+}
+
+// Overlap says what becomes of a fire time that comes while max_instances run.
+type Overlap int32
+
+const (
+	Overlap_OVERLAP_UNSPECIFIED Overlap = 0
+	Overlap_OVERLAP_SKIP        Overlap = 1
+	// It waits, up to 100 of them, oldest first, each under its grace.
+	Overlap_OVERLAP_QUEUE Overlap = 2
+)
+
+// Enum value maps for Overlap.
+var (
+	Overlap_name = map[int32]string{
+		0: "OVERLAP_UNSPECIFIED",
+		1: "OVERLAP_SKIP",
+		2: "OVERLAP_QUEUE",
+	}
+	Overlap_value = map[string]int32{
+		"OVERLAP_UNSPECIFIED": 0,
+		"OVERLAP_SKIP":        1,
+		"OVERLAP_QUEUE":       2,
+	}
+)
+
+func (x Overlap) Enum() *Overlap {
+	p := new(Overlap)
+	*p = x
+	return p
+}
+
+func (x Overlap) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Overlap) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_log_v1_batch_proto_enumTypes[3].Descriptor()
+}
+
+func (Overlap) Type() protoreflect.EnumType {
+	return &file_fairlane_log_v1_batch_proto_enumTypes[3]
+}
+
+func (x Overlap) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Overlap.Descriptor instead.
+func (Overlap) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{3}
+}
+
 type Reason int32
 
 const (
@@ -152,7 +259,12 @@ const (
 	// The session is not a worker's.
 	Reason_REASON_NOT_A_WORKER Reason = 17
 	// Output begins beyond the end of what is there: params offset, end.
-	Reason_REASON_OUTPUT_GAP Reason = 18
+	Reason_REASON_OUTPUT_GAP       Reason = 18
+	Reason_REASON_UNKNOWN_SCHEDULE Reason = 19
+	// The schedule has another revision: params schedule, revision, expected.
+	Reason_REASON_STALE_REVISION Reason = 20
+	// As many instances as may run are there: params schedule, instances, most.
+	Reason_REASON_MAX_INSTANCES Reason = 21
 )
 
 // Enum value maps for Reason.
@@ -177,6 +289,9 @@ var (
 		16: "REASON_NOT_ALL",
 		17: "REASON_NOT_A_WORKER",
 		18: "REASON_OUTPUT_GAP",
+		19: "REASON_UNKNOWN_SCHEDULE",
+		20: "REASON_STALE_REVISION",
+		21: "REASON_MAX_INSTANCES",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":      0,
@@ -198,6 +313,9 @@ var (
 		"REASON_NOT_ALL":          16,
 		"REASON_NOT_A_WORKER":     17,
 		"REASON_OUTPUT_GAP":       18,
+		"REASON_UNKNOWN_SCHEDULE": 19,
+		"REASON_STALE_REVISION":   20,
+		"REASON_MAX_INSTANCES":    21,
 	}
 )
 
@@ -212,11 +330,11 @@ func (x Reason) String() string {
 }
 
 func (Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_fairlane_log_v1_batch_proto_enumTypes[2].Descriptor()
+	return file_fairlane_log_v1_batch_proto_enumTypes[4].Descriptor()
 }
 
 func (Reason) Type() protoreflect.EnumType {
-	return &file_fairlane_log_v1_batch_proto_enumTypes[2]
+	return &file_fairlane_log_v1_batch_proto_enumTypes[4]
 }
 
 func (x Reason) Number() protoreflect.EnumNumber {
@@ -225,7 +343,7 @@ func (x Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reason.Descriptor instead.
 func (Reason) EnumDescriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{2}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{4}
 }
 
 type Empty int32
@@ -264,11 +382,11 @@ func (x Empty) String() string {
 }
 
 func (Empty) Descriptor() protoreflect.EnumDescriptor {
-	return file_fairlane_log_v1_batch_proto_enumTypes[3].Descriptor()
+	return file_fairlane_log_v1_batch_proto_enumTypes[5].Descriptor()
 }
 
 func (Empty) Type() protoreflect.EnumType {
-	return &file_fairlane_log_v1_batch_proto_enumTypes[3]
+	return &file_fairlane_log_v1_batch_proto_enumTypes[5]
 }
 
 func (x Empty) Number() protoreflect.EnumNumber {
@@ -277,7 +395,7 @@ func (x Empty) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Empty.Descriptor instead.
 func (Empty) EnumDescriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{3}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{5}
 }
 
 type ClaimStatus int32
@@ -316,11 +434,11 @@ func (x ClaimStatus) String() string {
 }
 
 func (ClaimStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_fairlane_log_v1_batch_proto_enumTypes[4].Descriptor()
+	return file_fairlane_log_v1_batch_proto_enumTypes[6].Descriptor()
 }
 
 func (ClaimStatus) Type() protoreflect.EnumType {
-	return &file_fairlane_log_v1_batch_proto_enumTypes[4]
+	return &file_fairlane_log_v1_batch_proto_enumTypes[6]
 }
 
 func (x ClaimStatus) Number() protoreflect.EnumNumber {
@@ -329,7 +447,114 @@ func (x ClaimStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ClaimStatus.Descriptor instead.
 func (ClaimStatus) EnumDescriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{4}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{6}
+}
+
+type ScheduleChange int32
+
+const (
+	ScheduleChange_SCHEDULE_CHANGE_UNSPECIFIED ScheduleChange = 0
+	ScheduleChange_SCHEDULE_CHANGE_CREATED     ScheduleChange = 1
+	ScheduleChange_SCHEDULE_CHANGE_UPDATED     ScheduleChange = 2
+	ScheduleChange_SCHEDULE_CHANGE_UNCHANGED   ScheduleChange = 3
+)
+
+// Enum value maps for ScheduleChange.
+var (
+	ScheduleChange_name = map[int32]string{
+		0: "SCHEDULE_CHANGE_UNSPECIFIED",
+		1: "SCHEDULE_CHANGE_CREATED",
+		2: "SCHEDULE_CHANGE_UPDATED",
+		3: "SCHEDULE_CHANGE_UNCHANGED",
+	}
+	ScheduleChange_value = map[string]int32{
+		"SCHEDULE_CHANGE_UNSPECIFIED": 0,
+		"SCHEDULE_CHANGE_CREATED":     1,
+		"SCHEDULE_CHANGE_UPDATED":     2,
+		"SCHEDULE_CHANGE_UNCHANGED":   3,
+	}
+)
+
+func (x ScheduleChange) Enum() *ScheduleChange {
+	p := new(ScheduleChange)
+	*p = x
+	return p
+}
+
+func (x ScheduleChange) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ScheduleChange) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_log_v1_batch_proto_enumTypes[7].Descriptor()
+}
+
+func (ScheduleChange) Type() protoreflect.EnumType {
+	return &file_fairlane_log_v1_batch_proto_enumTypes[7]
+}
+
+func (x ScheduleChange) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ScheduleChange.Descriptor instead.
+func (ScheduleChange) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{7}
+}
+
+// FireStatus says whether the machine took what was said to be due.
+type FireStatus int32
+
+const (
+	FireStatus_FIRE_STATUS_UNSPECIFIED FireStatus = 0
+	FireStatus_FIRE_STATUS_OK          FireStatus = 1
+	// No such schedule, or it has another revision or next fire time, or is paused.
+	FireStatus_FIRE_STATUS_STALE FireStatus = 2
+	// The machine's clock has not reached the last of the times.
+	FireStatus_FIRE_STATUS_EARLY FireStatus = 3
+)
+
+// Enum value maps for FireStatus.
+var (
+	FireStatus_name = map[int32]string{
+		0: "FIRE_STATUS_UNSPECIFIED",
+		1: "FIRE_STATUS_OK",
+		2: "FIRE_STATUS_STALE",
+		3: "FIRE_STATUS_EARLY",
+	}
+	FireStatus_value = map[string]int32{
+		"FIRE_STATUS_UNSPECIFIED": 0,
+		"FIRE_STATUS_OK":          1,
+		"FIRE_STATUS_STALE":       2,
+		"FIRE_STATUS_EARLY":       3,
+	}
+)
+
+func (x FireStatus) Enum() *FireStatus {
+	p := new(FireStatus)
+	*p = x
+	return p
+}
+
+func (x FireStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FireStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_log_v1_batch_proto_enumTypes[8].Descriptor()
+}
+
+func (FireStatus) Type() protoreflect.EnumType {
+	return &file_fairlane_log_v1_batch_proto_enumTypes[8]
+}
+
+func (x FireStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FireStatus.Descriptor instead.
+func (FireStatus) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{8}
 }
 
 type State int32
@@ -380,11 +605,11 @@ func (x State) String() string {
 }
 
 func (State) Descriptor() protoreflect.EnumDescriptor {
-	return file_fairlane_log_v1_batch_proto_enumTypes[5].Descriptor()
+	return file_fairlane_log_v1_batch_proto_enumTypes[9].Descriptor()
 }
 
 func (State) Type() protoreflect.EnumType {
-	return &file_fairlane_log_v1_batch_proto_enumTypes[5]
+	return &file_fairlane_log_v1_batch_proto_enumTypes[9]
 }
 
 func (x State) Number() protoreflect.EnumNumber {
@@ -393,7 +618,64 @@ func (x State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use State.Descriptor instead.
 func (State) EnumDescriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{5}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{9}
+}
+
+type FireCause int32
+
+const (
+	FireCause_FIRE_CAUSE_UNSPECIFIED FireCause = 0
+	// A tick by itself, or one that waited for an instance to end.
+	FireCause_FIRE_CAUSE_TICK FireCause = 1
+	// One of several that are caught up, one after another.
+	FireCause_FIRE_CAUSE_CATCH_UP FireCause = 2
+	FireCause_FIRE_CAUSE_BACKFILL FireCause = 3
+	FireCause_FIRE_CAUSE_TRIGGER  FireCause = 4
+)
+
+// Enum value maps for FireCause.
+var (
+	FireCause_name = map[int32]string{
+		0: "FIRE_CAUSE_UNSPECIFIED",
+		1: "FIRE_CAUSE_TICK",
+		2: "FIRE_CAUSE_CATCH_UP",
+		3: "FIRE_CAUSE_BACKFILL",
+		4: "FIRE_CAUSE_TRIGGER",
+	}
+	FireCause_value = map[string]int32{
+		"FIRE_CAUSE_UNSPECIFIED": 0,
+		"FIRE_CAUSE_TICK":        1,
+		"FIRE_CAUSE_CATCH_UP":    2,
+		"FIRE_CAUSE_BACKFILL":    3,
+		"FIRE_CAUSE_TRIGGER":     4,
+	}
+)
+
+func (x FireCause) Enum() *FireCause {
+	p := new(FireCause)
+	*p = x
+	return p
+}
+
+func (x FireCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FireCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_log_v1_batch_proto_enumTypes[10].Descriptor()
+}
+
+func (FireCause) Type() protoreflect.EnumType {
+	return &file_fairlane_log_v1_batch_proto_enumTypes[10]
+}
+
+func (x FireCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FireCause.Descriptor instead.
+func (FireCause) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{10}
 }
 
 // Batch is what one log entry carries.
@@ -502,6 +784,13 @@ type Command struct {
 	//	*Command_Output
 	//	*Command_CancelMany
 	//	*Command_RetryMany
+	//	*Command_PutSchedule
+	//	*Command_DeleteSchedule
+	//	*Command_PauseSchedule
+	//	*Command_ResumeSchedule
+	//	*Command_TriggerSchedule
+	//	*Command_BackfillSchedule
+	//	*Command_Fire
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -722,6 +1011,69 @@ func (x *Command) GetRetryMany() *RetryMany {
 	return nil
 }
 
+func (x *Command) GetPutSchedule() *PutSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutSchedule); ok {
+			return x.PutSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteSchedule() *DeleteSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteSchedule); ok {
+			return x.DeleteSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPauseSchedule() *PauseSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PauseSchedule); ok {
+			return x.PauseSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetResumeSchedule() *ResumeSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ResumeSchedule); ok {
+			return x.ResumeSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetTriggerSchedule() *TriggerSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Command_TriggerSchedule); ok {
+			return x.TriggerSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetBackfillSchedule() *BackfillSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Command_BackfillSchedule); ok {
+			return x.BackfillSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetFire() *Fire {
+	if x != nil {
+		if x, ok := x.Op.(*Command_Fire); ok {
+			return x.Fire
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -803,6 +1155,35 @@ type Command_RetryMany struct {
 	RetryMany *RetryMany `protobuf:"bytes,20,opt,name=retry_many,json=retryMany,proto3,oneof"`
 }
 
+type Command_PutSchedule struct {
+	// Since rules 3.
+	PutSchedule *PutSchedule `protobuf:"bytes,21,opt,name=put_schedule,json=putSchedule,proto3,oneof"`
+}
+
+type Command_DeleteSchedule struct {
+	DeleteSchedule *DeleteSchedule `protobuf:"bytes,22,opt,name=delete_schedule,json=deleteSchedule,proto3,oneof"`
+}
+
+type Command_PauseSchedule struct {
+	PauseSchedule *PauseSchedule `protobuf:"bytes,23,opt,name=pause_schedule,json=pauseSchedule,proto3,oneof"`
+}
+
+type Command_ResumeSchedule struct {
+	ResumeSchedule *ResumeSchedule `protobuf:"bytes,24,opt,name=resume_schedule,json=resumeSchedule,proto3,oneof"`
+}
+
+type Command_TriggerSchedule struct {
+	TriggerSchedule *TriggerSchedule `protobuf:"bytes,25,opt,name=trigger_schedule,json=triggerSchedule,proto3,oneof"`
+}
+
+type Command_BackfillSchedule struct {
+	BackfillSchedule *BackfillSchedule `protobuf:"bytes,26,opt,name=backfill_schedule,json=backfillSchedule,proto3,oneof"`
+}
+
+type Command_Fire struct {
+	Fire *Fire `protobuf:"bytes,27,opt,name=fire,proto3,oneof"`
+}
+
 func (*Command_Register) isCommand_Op() {}
 
 func (*Command_OpenSession) isCommand_Op() {}
@@ -840,6 +1221,20 @@ func (*Command_Output) isCommand_Op() {}
 func (*Command_CancelMany) isCommand_Op() {}
 
 func (*Command_RetryMany) isCommand_Op() {}
+
+func (*Command_PutSchedule) isCommand_Op() {}
+
+func (*Command_DeleteSchedule) isCommand_Op() {}
+
+func (*Command_PauseSchedule) isCommand_Op() {}
+
+func (*Command_ResumeSchedule) isCommand_Op() {}
+
+func (*Command_TriggerSchedule) isCommand_Op() {}
+
+func (*Command_BackfillSchedule) isCommand_Op() {}
+
+func (*Command_Fire) isCommand_Op() {}
 
 type Repeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1370,8 +1765,10 @@ type NewJob struct {
 	IdempotencyKey string  `protobuf:"bytes,10,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	Limits         *Limits `protobuf:"bytes,11,opt,name=limits,proto3" json:"limits,omitempty"`
 	// labels, sorted by key.
-	Labels        []*Label `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty"`
-	InsertFront   bool     `protobuf:"varint,13,opt,name=insert_front,json=insertFront,proto3" json:"insert_front,omitempty"`
+	Labels      []*Label `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty"`
+	InsertFront bool     `protobuf:"varint,13,opt,name=insert_front,json=insertFront,proto3" json:"insert_front,omitempty"`
+	// coordinator: the job runs when no other job of this name does, in the order of first due times. Since rules 3.
+	Coordinator   string `protobuf:"bytes,14,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1495,6 +1892,13 @@ func (x *NewJob) GetInsertFront() bool {
 		return x.InsertFront
 	}
 	return false
+}
+
+func (x *NewJob) GetCoordinator() string {
+	if x != nil {
+		return x.Coordinator
+	}
+	return ""
 }
 
 type Enqueue struct {
@@ -2651,8 +3055,10 @@ type Settings struct {
 	MaxIdempotencyKeys *int64                 `protobuf:"varint,13,opt,name=max_idempotency_keys,json=maxIdempotencyKeys,proto3,oneof" json:"max_idempotency_keys,omitempty"`
 	// max_output_bytes of one job that are kept, the newest; unset: 1 MiB. Since rules 2.
 	MaxOutputBytes *int64 `protobuf:"varint,14,opt,name=max_output_bytes,json=maxOutputBytes,proto3,oneof" json:"max_output_bytes,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// max_schedules; unset: 100,000. Since rules 3.
+	MaxSchedules  *int64 `protobuf:"varint,15,opt,name=max_schedules,json=maxSchedules,proto3,oneof" json:"max_schedules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -2783,6 +3189,13 @@ func (x *Settings) GetMaxOutputBytes() int64 {
 	return 0
 }
 
+func (x *Settings) GetMaxSchedules() int64 {
+	if x != nil && x.MaxSchedules != nil {
+		return *x.MaxSchedules
+	}
+	return 0
+}
+
 type SetSettings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Settings      *Settings              `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
@@ -2829,10 +3242,12 @@ func (x *SetSettings) GetSettings() *Settings {
 
 // SetNode records where a node is reached.
 type SetNode struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	RaftAddress   string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
-	ApiAddress    string                 `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	RaftAddress string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	ApiAddress  string                 `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
+	// rules: the highest that the node can apply; 0: it is of a version that did not say so, which can apply 2.
+	Rules         uint32 `protobuf:"varint,4,opt,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2888,6 +3303,808 @@ func (x *SetNode) GetApiAddress() string {
 	return ""
 }
 
+func (x *SetNode) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return 0
+}
+
+// Schedule is a rule that enqueues jobs over time, as it was put. The machine never reads spec and zone: the leader does.
+type Schedule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Spec  string                 `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	Zone  string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	// start_ms and end_ms, both inclusive, of the grid; 0: none.
+	StartMs  int64 `protobuf:"varint,4,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
+	EndMs    int64 `protobuf:"varint,5,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"`
+	JitterMs int64 `protobuf:"varint,6,opt,name=jitter_ms,json=jitterMs,proto3" json:"jitter_ms,omitempty"`
+	// spread: the offset comes from a hash of the name, not from a draw.
+	Spread bool `protobuf:"varint,7,opt,name=spread,proto3" json:"spread,omitempty"`
+	// misfire_grace_ms; unset: the larger of 60 s and one period; -1: unlimited.
+	MisfireGraceMs *int64  `protobuf:"varint,8,opt,name=misfire_grace_ms,json=misfireGraceMs,proto3,oneof" json:"misfire_grace_ms,omitempty"`
+	CatchUp        CatchUp `protobuf:"varint,9,opt,name=catch_up,json=catchUp,proto3,enum=fairlane.log.v1.CatchUp" json:"catch_up,omitempty"`
+	MaxInstances   int32   `protobuf:"varint,10,opt,name=max_instances,json=maxInstances,proto3" json:"max_instances,omitempty"`
+	Overlap        Overlap `protobuf:"varint,11,opt,name=overlap,proto3,enum=fairlane.log.v1.Overlap" json:"overlap,omitempty"`
+	// min_interval_ms between two starts: a tick that comes before is skipped. 0: none.
+	MinIntervalMs int64 `protobuf:"varint,12,opt,name=min_interval_ms,json=minIntervalMs,proto3" json:"min_interval_ms,omitempty"`
+	// template of the jobs; without delay, instant, key and insert_front.
+	Template *NewJob `protobuf:"bytes,13,opt,name=template,proto3" json:"template,omitempty"`
+	// group that a file with schedules owns.
+	Group         string `protobuf:"bytes,14,opt,name=group,proto3" json:"group,omitempty"`
+	Description   string `protobuf:"bytes,15,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Schedule) Reset() {
+	*x = Schedule{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Schedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Schedule) ProtoMessage() {}
+
+func (x *Schedule) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
+func (*Schedule) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Schedule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Schedule) GetSpec() string {
+	if x != nil {
+		return x.Spec
+	}
+	return ""
+}
+
+func (x *Schedule) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Schedule) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
+	}
+	return 0
+}
+
+func (x *Schedule) GetEndMs() int64 {
+	if x != nil {
+		return x.EndMs
+	}
+	return 0
+}
+
+func (x *Schedule) GetJitterMs() int64 {
+	if x != nil {
+		return x.JitterMs
+	}
+	return 0
+}
+
+func (x *Schedule) GetSpread() bool {
+	if x != nil {
+		return x.Spread
+	}
+	return false
+}
+
+func (x *Schedule) GetMisfireGraceMs() int64 {
+	if x != nil && x.MisfireGraceMs != nil {
+		return *x.MisfireGraceMs
+	}
+	return 0
+}
+
+func (x *Schedule) GetCatchUp() CatchUp {
+	if x != nil {
+		return x.CatchUp
+	}
+	return CatchUp_CATCH_UP_UNSPECIFIED
+}
+
+func (x *Schedule) GetMaxInstances() int32 {
+	if x != nil {
+		return x.MaxInstances
+	}
+	return 0
+}
+
+func (x *Schedule) GetOverlap() Overlap {
+	if x != nil {
+		return x.Overlap
+	}
+	return Overlap_OVERLAP_UNSPECIFIED
+}
+
+func (x *Schedule) GetMinIntervalMs() int64 {
+	if x != nil {
+		return x.MinIntervalMs
+	}
+	return 0
+}
+
+func (x *Schedule) GetTemplate() *NewJob {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+func (x *Schedule) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Schedule) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// Passed are grid times that went by without a fire.
+type Passed struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Count   int64                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	FirstMs int64                  `protobuf:"varint,2,opt,name=first_ms,json=firstMs,proto3" json:"first_ms,omitempty"`
+	LastMs  int64                  `protobuf:"varint,3,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	// more: count is a lower bound.
+	More          bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Passed) Reset() {
+	*x = Passed{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Passed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Passed) ProtoMessage() {}
+
+func (x *Passed) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Passed.ProtoReflect.Descriptor instead.
+func (*Passed) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Passed) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Passed) GetFirstMs() int64 {
+	if x != nil {
+		return x.FirstMs
+	}
+	return 0
+}
+
+func (x *Passed) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *Passed) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// PutSchedule makes a schedule or replaces what it was put as. The same definition again changes nothing.
+type PutSchedule struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Schedule *Schedule              `protobuf:"bytes,1,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// expected_revision of the schedule; 0: any, or none.
+	ExpectedRevision uint64 `protobuf:"varint,2,opt,name=expected_revision,json=expectedRevision,proto3" json:"expected_revision,omitempty"`
+	// offset_ms from the grid, drawn by the leader; kept as long as spec, zone, jitter and spread stay.
+	OffsetMs int64 `protobuf:"varint,3,opt,name=offset_ms,json=offsetMs,proto3" json:"offset_ms,omitempty"`
+	// anchor_ms of the grid of an interval: its times are anchor_ms + k x period.
+	AnchorMs int64 `protobuf:"varint,4,opt,name=anchor_ms,json=anchorMs,proto3" json:"anchor_ms,omitempty"`
+	// next_ms is the first grid time after now; 0: none.
+	NextMs int64 `protobuf:"varint,5,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
+	// computed_from is the revision of which passed was computed; 0: the schedule is new.
+	ComputedFrom uint64  `protobuf:"varint,6,opt,name=computed_from,json=computedFrom,proto3" json:"computed_from,omitempty"`
+	Passed       *Passed `protobuf:"bytes,7,opt,name=passed,proto3" json:"passed,omitempty"`
+	// computed_next_ms is the next_ms of the schedule of which passed was computed: a fire in between makes this command stale.
+	ComputedNextMs int64 `protobuf:"varint,8,opt,name=computed_next_ms,json=computedNextMs,proto3" json:"computed_next_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PutSchedule) Reset() {
+	*x = PutSchedule{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutSchedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutSchedule) ProtoMessage() {}
+
+func (x *PutSchedule) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutSchedule.ProtoReflect.Descriptor instead.
+func (*PutSchedule) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PutSchedule) GetSchedule() *Schedule {
+	if x != nil {
+		return x.Schedule
+	}
+	return nil
+}
+
+func (x *PutSchedule) GetExpectedRevision() uint64 {
+	if x != nil {
+		return x.ExpectedRevision
+	}
+	return 0
+}
+
+func (x *PutSchedule) GetOffsetMs() int64 {
+	if x != nil {
+		return x.OffsetMs
+	}
+	return 0
+}
+
+func (x *PutSchedule) GetAnchorMs() int64 {
+	if x != nil {
+		return x.AnchorMs
+	}
+	return 0
+}
+
+func (x *PutSchedule) GetNextMs() int64 {
+	if x != nil {
+		return x.NextMs
+	}
+	return 0
+}
+
+func (x *PutSchedule) GetComputedFrom() uint64 {
+	if x != nil {
+		return x.ComputedFrom
+	}
+	return 0
+}
+
+func (x *PutSchedule) GetPassed() *Passed {
+	if x != nil {
+		return x.Passed
+	}
+	return nil
+}
+
+func (x *PutSchedule) GetComputedNextMs() int64 {
+	if x != nil {
+		return x.ComputedNextMs
+	}
+	return 0
+}
+
+type DeleteSchedule struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Name             string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	ExpectedRevision uint64                 `protobuf:"varint,2,opt,name=expected_revision,json=expectedRevision,proto3" json:"expected_revision,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *DeleteSchedule) Reset() {
+	*x = DeleteSchedule{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSchedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSchedule) ProtoMessage() {}
+
+func (x *DeleteSchedule) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSchedule.ProtoReflect.Descriptor instead.
+func (*DeleteSchedule) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *DeleteSchedule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeleteSchedule) GetExpectedRevision() uint64 {
+	if x != nil {
+		return x.ExpectedRevision
+	}
+	return 0
+}
+
+type PauseSchedule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseSchedule) Reset() {
+	*x = PauseSchedule{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseSchedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseSchedule) ProtoMessage() {}
+
+func (x *PauseSchedule) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseSchedule.ProtoReflect.Descriptor instead.
+func (*PauseSchedule) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *PauseSchedule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ResumeSchedule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// computed_from is the revision of which the rest was computed.
+	ComputedFrom   uint64  `protobuf:"varint,2,opt,name=computed_from,json=computedFrom,proto3" json:"computed_from,omitempty"`
+	NextMs         int64   `protobuf:"varint,3,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
+	Passed         *Passed `protobuf:"bytes,4,opt,name=passed,proto3" json:"passed,omitempty"`
+	ComputedNextMs int64   `protobuf:"varint,5,opt,name=computed_next_ms,json=computedNextMs,proto3" json:"computed_next_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ResumeSchedule) Reset() {
+	*x = ResumeSchedule{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeSchedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeSchedule) ProtoMessage() {}
+
+func (x *ResumeSchedule) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeSchedule.ProtoReflect.Descriptor instead.
+func (*ResumeSchedule) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ResumeSchedule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ResumeSchedule) GetComputedFrom() uint64 {
+	if x != nil {
+		return x.ComputedFrom
+	}
+	return 0
+}
+
+func (x *ResumeSchedule) GetNextMs() int64 {
+	if x != nil {
+		return x.NextMs
+	}
+	return 0
+}
+
+func (x *ResumeSchedule) GetPassed() *Passed {
+	if x != nil {
+		return x.Passed
+	}
+	return nil
+}
+
+func (x *ResumeSchedule) GetComputedNextMs() int64 {
+	if x != nil {
+		return x.ComputedNextMs
+	}
+	return 0
+}
+
+// TriggerSchedule runs it now, pause or not.
+type TriggerSchedule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerSchedule) Reset() {
+	*x = TriggerSchedule{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerSchedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerSchedule) ProtoMessage() {}
+
+func (x *TriggerSchedule) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerSchedule.ProtoReflect.Descriptor instead.
+func (*TriggerSchedule) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *TriggerSchedule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// BackfillSchedule runs the given grid times, one after another, whatever their lateness.
+type BackfillSchedule struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	ComputedFrom uint64                 `protobuf:"varint,2,opt,name=computed_from,json=computedFrom,proto3" json:"computed_from,omitempty"`
+	TimesMs      []int64                `protobuf:"varint,3,rep,packed,name=times_ms,json=timesMs,proto3" json:"times_ms,omitempty"`
+	// from_ms and to_ms that were asked for; they tell a repeated call from another one.
+	FromMs        int64 `protobuf:"varint,4,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	ToMs          int64 `protobuf:"varint,5,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackfillSchedule) Reset() {
+	*x = BackfillSchedule{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackfillSchedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackfillSchedule) ProtoMessage() {}
+
+func (x *BackfillSchedule) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackfillSchedule.ProtoReflect.Descriptor instead.
+func (*BackfillSchedule) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *BackfillSchedule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BackfillSchedule) GetComputedFrom() uint64 {
+	if x != nil {
+		return x.ComputedFrom
+	}
+	return 0
+}
+
+func (x *BackfillSchedule) GetTimesMs() []int64 {
+	if x != nil {
+		return x.TimesMs
+	}
+	return nil
+}
+
+func (x *BackfillSchedule) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *BackfillSchedule) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+// Fire says which grid times of schedules are due. Each stands alone.
+type Fire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Dues          []*Due                 `protobuf:"bytes,1,rep,name=dues,proto3" json:"dues,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fire) Reset() {
+	*x = Fire{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fire) ProtoMessage() {}
+
+func (x *Fire) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fire.ProtoReflect.Descriptor instead.
+func (*Fire) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Fire) GetDues() []*Due {
+	if x != nil {
+		return x.Dues
+	}
+	return nil
+}
+
+type Due struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Schedule uint64                 `protobuf:"varint,1,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// revision of which the rest was computed.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// first_ms is the next fire time of the schedule; last_ms the newest that is due, count how many there are.
+	FirstMs int64 `protobuf:"varint,3,opt,name=first_ms,json=firstMs,proto3" json:"first_ms,omitempty"`
+	LastMs  int64 `protobuf:"varint,4,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	Count   int64 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
+	More    bool  `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
+	// times_ms, if count > 1. latest: the newest but one. all: those to be caught up, oldest first, at most 1,000, without a gap; if there are
+	// older ones, the newest of these stands before them, so that there are fewer entries than count.
+	TimesMs []int64 `protobuf:"varint,7,rep,packed,name=times_ms,json=timesMs,proto3" json:"times_ms,omitempty"`
+	// next_ms is the first grid time after last_ms; 0: none.
+	NextMs int64 `protobuf:"varint,8,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
+	// period_ms from last_ms to the next grid time; 0: none comes.
+	PeriodMs      int64 `protobuf:"varint,9,opt,name=period_ms,json=periodMs,proto3" json:"period_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Due) Reset() {
+	*x = Due{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Due) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Due) ProtoMessage() {}
+
+func (x *Due) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Due.ProtoReflect.Descriptor instead.
+func (*Due) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Due) GetSchedule() uint64 {
+	if x != nil {
+		return x.Schedule
+	}
+	return 0
+}
+
+func (x *Due) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Due) GetFirstMs() int64 {
+	if x != nil {
+		return x.FirstMs
+	}
+	return 0
+}
+
+func (x *Due) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *Due) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Due) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *Due) GetTimesMs() []int64 {
+	if x != nil {
+		return x.TimesMs
+	}
+	return nil
+}
+
+func (x *Due) GetNextMs() int64 {
+	if x != nil {
+		return x.NextMs
+	}
+	return 0
+}
+
+func (x *Due) GetPeriodMs() int64 {
+	if x != nil {
+		return x.PeriodMs
+	}
+	return 0
+}
+
 // Checkpoint changes nothing; every node computes its digest at this index.
 type Checkpoint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2897,7 +4114,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2909,7 +4126,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2922,7 +4139,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{34}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{44}
 }
 
 // Result is the machine's answer to one command. It is stored as it is and given again to a repeated call, so
@@ -2946,6 +4163,8 @@ type Result struct {
 	//	*Result_Drain
 	//	*Result_Output
 	//	*Result_Many
+	//	*Result_Schedule
+	//	*Result_Fire
 	Value isResult_Value `protobuf_oneof:"value"`
 	// index and place of the log entry that decided this answer; a repeated call gets those of the first.
 	Index         uint64 `protobuf:"varint,13,opt,name=index,proto3" json:"index,omitempty"`
@@ -2956,7 +4175,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +4187,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +4200,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{35}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Result) GetRefusal() *Refusal {
@@ -3115,6 +4334,24 @@ func (x *Result) GetMany() *ManyResult {
 	return nil
 }
 
+func (x *Result) GetSchedule() *ScheduleResult {
+	if x != nil {
+		if x, ok := x.Value.(*Result_Schedule); ok {
+			return x.Schedule
+		}
+	}
+	return nil
+}
+
+func (x *Result) GetFire() *FireResult {
+	if x != nil {
+		if x, ok := x.Value.(*Result_Fire); ok {
+			return x.Fire
+		}
+	}
+	return nil
+}
+
 func (x *Result) GetIndex() uint64 {
 	if x != nil {
 		return x.Index
@@ -3185,6 +4422,14 @@ type Result_Many struct {
 	Many *ManyResult `protobuf:"bytes,16,opt,name=many,proto3,oneof"`
 }
 
+type Result_Schedule struct {
+	Schedule *ScheduleResult `protobuf:"bytes,17,opt,name=schedule,proto3,oneof"`
+}
+
+type Result_Fire struct {
+	Fire *FireResult `protobuf:"bytes,18,opt,name=fire,proto3,oneof"`
+}
+
 func (*Result_Session) isResult_Value() {}
 
 func (*Result_Enqueue) isResult_Value() {}
@@ -3211,6 +4456,10 @@ func (*Result_Output) isResult_Value() {}
 
 func (*Result_Many) isResult_Value() {}
 
+func (*Result_Schedule) isResult_Value() {}
+
+func (*Result_Fire) isResult_Value() {}
+
 type Refusal struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reason Reason                 `protobuf:"varint,1,opt,name=reason,proto3,enum=fairlane.log.v1.Reason" json:"reason,omitempty"`
@@ -3222,7 +4471,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +4483,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +4496,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{36}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Refusal) GetReason() Reason {
@@ -3274,7 +4523,7 @@ type Param struct {
 
 func (x *Param) Reset() {
 	*x = Param{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3286,7 +4535,7 @@ func (x *Param) String() string {
 func (*Param) ProtoMessage() {}
 
 func (x *Param) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3299,7 +4548,7 @@ func (x *Param) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Param.ProtoReflect.Descriptor instead.
 func (*Param) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{37}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Param) GetKey() string {
@@ -3329,7 +4578,7 @@ type SessionResult struct {
 
 func (x *SessionResult) Reset() {
 	*x = SessionResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +4590,7 @@ func (x *SessionResult) String() string {
 func (*SessionResult) ProtoMessage() {}
 
 func (x *SessionResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +4603,7 @@ func (x *SessionResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResult.ProtoReflect.Descriptor instead.
 func (*SessionResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{38}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SessionResult) GetSession() uint64 {
@@ -3401,7 +4650,7 @@ type EnqueueResult struct {
 
 func (x *EnqueueResult) Reset() {
 	*x = EnqueueResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3413,7 +4662,7 @@ func (x *EnqueueResult) String() string {
 func (*EnqueueResult) ProtoMessage() {}
 
 func (x *EnqueueResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3426,7 +4675,7 @@ func (x *EnqueueResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueResult.ProtoReflect.Descriptor instead.
 func (*EnqueueResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{39}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *EnqueueResult) GetOutcomes() []*EnqueueOutcome {
@@ -3447,7 +4696,7 @@ type EnqueueOutcome struct {
 
 func (x *EnqueueOutcome) Reset() {
 	*x = EnqueueOutcome{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3459,7 +4708,7 @@ func (x *EnqueueOutcome) String() string {
 func (*EnqueueOutcome) ProtoMessage() {}
 
 func (x *EnqueueOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3472,7 +4721,7 @@ func (x *EnqueueOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueOutcome.ProtoReflect.Descriptor instead.
 func (*EnqueueOutcome) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{40}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *EnqueueOutcome) GetJob() uint64 {
@@ -3513,7 +4762,7 @@ type ClaimResult struct {
 
 func (x *ClaimResult) Reset() {
 	*x = ClaimResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3525,7 +4774,7 @@ func (x *ClaimResult) String() string {
 func (*ClaimResult) ProtoMessage() {}
 
 func (x *ClaimResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3538,7 +4787,7 @@ func (x *ClaimResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimResult.ProtoReflect.Descriptor instead.
 func (*ClaimResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{41}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ClaimResult) GetRefusal() *Refusal {
@@ -3608,7 +4857,7 @@ type HeartbeatResult struct {
 
 func (x *HeartbeatResult) Reset() {
 	*x = HeartbeatResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3620,7 +4869,7 @@ func (x *HeartbeatResult) String() string {
 func (*HeartbeatResult) ProtoMessage() {}
 
 func (x *HeartbeatResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3633,7 +4882,7 @@ func (x *HeartbeatResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResult.ProtoReflect.Descriptor instead.
 func (*HeartbeatResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{42}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *HeartbeatResult) GetStatuses() []ClaimStatus {
@@ -3669,7 +4918,7 @@ type FinishResult struct {
 
 func (x *FinishResult) Reset() {
 	*x = FinishResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3681,7 +4930,7 @@ func (x *FinishResult) String() string {
 func (*FinishResult) ProtoMessage() {}
 
 func (x *FinishResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3694,7 +4943,7 @@ func (x *FinishResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishResult.ProtoReflect.Descriptor instead.
 func (*FinishResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{43}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *FinishResult) GetRefusal() *Refusal {
@@ -3734,7 +4983,7 @@ type ReleaseResult struct {
 
 func (x *ReleaseResult) Reset() {
 	*x = ReleaseResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3746,7 +4995,7 @@ func (x *ReleaseResult) String() string {
 func (*ReleaseResult) ProtoMessage() {}
 
 func (x *ReleaseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3759,7 +5008,7 @@ func (x *ReleaseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResult.ProtoReflect.Descriptor instead.
 func (*ReleaseResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{44}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ReleaseResult) GetStatuses() []ClaimStatus {
@@ -3779,7 +5028,7 @@ type CancelResult struct {
 
 func (x *CancelResult) Reset() {
 	*x = CancelResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3791,7 +5040,7 @@ func (x *CancelResult) String() string {
 func (*CancelResult) ProtoMessage() {}
 
 func (x *CancelResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3804,7 +5053,7 @@ func (x *CancelResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResult.ProtoReflect.Descriptor instead.
 func (*CancelResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{45}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CancelResult) GetCancelled() bool {
@@ -3830,7 +5079,7 @@ type RetryResult struct {
 
 func (x *RetryResult) Reset() {
 	*x = RetryResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3842,7 +5091,7 @@ func (x *RetryResult) String() string {
 func (*RetryResult) ProtoMessage() {}
 
 func (x *RetryResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3855,7 +5104,7 @@ func (x *RetryResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResult.ProtoReflect.Descriptor instead.
 func (*RetryResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{46}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RetryResult) GetJob() uint64 {
@@ -3874,7 +5123,7 @@ type OutputResult struct {
 
 func (x *OutputResult) Reset() {
 	*x = OutputResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3886,7 +5135,7 @@ func (x *OutputResult) String() string {
 func (*OutputResult) ProtoMessage() {}
 
 func (x *OutputResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3899,7 +5148,7 @@ func (x *OutputResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputResult.ProtoReflect.Descriptor instead.
 func (*OutputResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{47}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *OutputResult) GetStatuses() []*OutputStatus {
@@ -3922,7 +5171,7 @@ type OutputStatus struct {
 
 func (x *OutputStatus) Reset() {
 	*x = OutputStatus{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3934,7 +5183,7 @@ func (x *OutputStatus) String() string {
 func (*OutputStatus) ProtoMessage() {}
 
 func (x *OutputStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3947,7 +5196,7 @@ func (x *OutputStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputStatus.ProtoReflect.Descriptor instead.
 func (*OutputStatus) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{48}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *OutputStatus) GetStatus() ClaimStatus {
@@ -3980,7 +5229,7 @@ type ManyResult struct {
 
 func (x *ManyResult) Reset() {
 	*x = ManyResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3992,7 +5241,7 @@ func (x *ManyResult) String() string {
 func (*ManyResult) ProtoMessage() {}
 
 func (x *ManyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4005,7 +5254,7 @@ func (x *ManyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManyResult.ProtoReflect.Descriptor instead.
 func (*ManyResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{49}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ManyResult) GetOutcomes() []*ManyOutcome {
@@ -4030,7 +5279,7 @@ type ManyOutcome struct {
 
 func (x *ManyOutcome) Reset() {
 	*x = ManyOutcome{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4042,7 +5291,7 @@ func (x *ManyOutcome) String() string {
 func (*ManyOutcome) ProtoMessage() {}
 
 func (x *ManyOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4055,7 +5304,7 @@ func (x *ManyOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManyOutcome.ProtoReflect.Descriptor instead.
 func (*ManyOutcome) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{50}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ManyOutcome) GetJob() uint64 {
@@ -4093,6 +5342,145 @@ func (x *ManyOutcome) GetRefusal() *Refusal {
 	return nil
 }
 
+type ScheduleResult struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Schedule uint64                 `protobuf:"varint,1,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	Revision uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Change   ScheduleChange         `protobuf:"varint,3,opt,name=change,proto3,enum=fairlane.log.v1.ScheduleChange" json:"change,omitempty"`
+	// job of a trigger.
+	Job uint64 `protobuf:"varint,4,opt,name=job,proto3" json:"job,omitempty"`
+	// next_ms of the schedule after the command; offset_ms that it has.
+	NextMs   int64 `protobuf:"varint,5,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
+	OffsetMs int64 `protobuf:"varint,6,opt,name=offset_ms,json=offsetMs,proto3" json:"offset_ms,omitempty"`
+	// ticks that a backfill added.
+	Ticks         int64 `protobuf:"varint,7,opt,name=ticks,proto3" json:"ticks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleResult) Reset() {
+	*x = ScheduleResult{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleResult) ProtoMessage() {}
+
+func (x *ScheduleResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleResult.ProtoReflect.Descriptor instead.
+func (*ScheduleResult) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *ScheduleResult) GetSchedule() uint64 {
+	if x != nil {
+		return x.Schedule
+	}
+	return 0
+}
+
+func (x *ScheduleResult) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ScheduleResult) GetChange() ScheduleChange {
+	if x != nil {
+		return x.Change
+	}
+	return ScheduleChange_SCHEDULE_CHANGE_UNSPECIFIED
+}
+
+func (x *ScheduleResult) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *ScheduleResult) GetNextMs() int64 {
+	if x != nil {
+		return x.NextMs
+	}
+	return 0
+}
+
+func (x *ScheduleResult) GetOffsetMs() int64 {
+	if x != nil {
+		return x.OffsetMs
+	}
+	return 0
+}
+
+func (x *ScheduleResult) GetTicks() int64 {
+	if x != nil {
+		return x.Ticks
+	}
+	return 0
+}
+
+type FireResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Statuses      []FireStatus           `protobuf:"varint,1,rep,packed,name=statuses,proto3,enum=fairlane.log.v1.FireStatus" json:"statuses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FireResult) Reset() {
+	*x = FireResult{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FireResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FireResult) ProtoMessage() {}
+
+func (x *FireResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FireResult.ProtoReflect.Descriptor instead.
+func (*FireResult) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *FireResult) GetStatuses() []FireStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
 type QueueResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Queue         *Queue                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
@@ -4102,7 +5490,7 @@ type QueueResult struct {
 
 func (x *QueueResult) Reset() {
 	*x = QueueResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4114,7 +5502,7 @@ func (x *QueueResult) String() string {
 func (*QueueResult) ProtoMessage() {}
 
 func (x *QueueResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4127,7 +5515,7 @@ func (x *QueueResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueResult.ProtoReflect.Descriptor instead.
 func (*QueueResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{51}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *QueueResult) GetQueue() *Queue {
@@ -4146,7 +5534,7 @@ type SettingsResult struct {
 
 func (x *SettingsResult) Reset() {
 	*x = SettingsResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4158,7 +5546,7 @@ func (x *SettingsResult) String() string {
 func (*SettingsResult) ProtoMessage() {}
 
 func (x *SettingsResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4171,7 +5559,7 @@ func (x *SettingsResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsResult.ProtoReflect.Descriptor instead.
 func (*SettingsResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{52}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *SettingsResult) GetSettings() *Settings {
@@ -4190,7 +5578,7 @@ type DrainResult struct {
 
 func (x *DrainResult) Reset() {
 	*x = DrainResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4202,7 +5590,7 @@ func (x *DrainResult) String() string {
 func (*DrainResult) ProtoMessage() {}
 
 func (x *DrainResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4215,7 +5603,7 @@ func (x *DrainResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResult.ProtoReflect.Descriptor instead.
 func (*DrainResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{53}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DrainResult) GetRunning() uint32 {
@@ -4255,15 +5643,23 @@ type Job struct {
 	Place         uint64                 `protobuf:"varint,25,opt,name=place,proto3" json:"place,omitempty"`
 	Limits        *Limits                `protobuf:"bytes,26,opt,name=limits,proto3" json:"limits,omitempty"`
 	// placed_ms is when the place was drawn: since then the job waits in the lines. Since rules 2.
-	PlacedMs      int64     `protobuf:"varint,27,opt,name=placed_ms,json=placedMs,proto3" json:"placed_ms,omitempty"`
-	Progress      *Progress `protobuf:"bytes,28,opt,name=progress,proto3" json:"progress,omitempty"`
+	PlacedMs int64     `protobuf:"varint,27,opt,name=placed_ms,json=placedMs,proto3" json:"placed_ms,omitempty"`
+	Progress *Progress `protobuf:"bytes,28,opt,name=progress,proto3" json:"progress,omitempty"`
+	// coordinator under which it runs, and the first due time by which it stands there. Since rules 3, as what follows.
+	Coordinator string `protobuf:"bytes,29,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	FirstDueMs  int64  `protobuf:"varint,30,opt,name=first_due_ms,json=firstDueMs,proto3" json:"first_due_ms,omitempty"`
+	// schedule that made it: name, number, the fire time (on the grid), and why.
+	Schedule      string    `protobuf:"bytes,31,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	ScheduleId    uint64    `protobuf:"varint,32,opt,name=schedule_id,json=scheduleId,proto3" json:"schedule_id,omitempty"`
+	FireMs        int64     `protobuf:"varint,33,opt,name=fire_ms,json=fireMs,proto3" json:"fire_ms,omitempty"`
+	FireCause     FireCause `protobuf:"varint,34,opt,name=fire_cause,json=fireCause,proto3,enum=fairlane.log.v1.FireCause" json:"fire_cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4275,7 +5671,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4288,7 +5684,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{54}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Job) GetId() uint64 {
@@ -4487,6 +5883,48 @@ func (x *Job) GetProgress() *Progress {
 	return nil
 }
 
+func (x *Job) GetCoordinator() string {
+	if x != nil {
+		return x.Coordinator
+	}
+	return ""
+}
+
+func (x *Job) GetFirstDueMs() int64 {
+	if x != nil {
+		return x.FirstDueMs
+	}
+	return 0
+}
+
+func (x *Job) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *Job) GetScheduleId() uint64 {
+	if x != nil {
+		return x.ScheduleId
+	}
+	return 0
+}
+
+func (x *Job) GetFireMs() int64 {
+	if x != nil {
+		return x.FireMs
+	}
+	return 0
+}
+
+func (x *Job) GetFireCause() FireCause {
+	if x != nil {
+		return x.FireCause
+	}
+	return FireCause_FIRE_CAUSE_UNSPECIFIED
+}
+
 type Queue struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -4499,7 +5937,7 @@ type Queue struct {
 
 func (x *Queue) Reset() {
 	*x = Queue{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4511,7 +5949,7 @@ func (x *Queue) String() string {
 func (*Queue) ProtoMessage() {}
 
 func (x *Queue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4524,7 +5962,7 @@ func (x *Queue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Queue.ProtoReflect.Descriptor instead.
 func (*Queue) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{55}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Queue) GetName() string {
@@ -4570,7 +6008,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4582,7 +6020,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4595,7 +6033,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{56}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Counts) GetScheduled() int64 {
@@ -4659,7 +6097,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\n" +
 	"leadership\x18\x04 \x01(\x06R\n" +
 	"leadership\x124\n" +
-	"\bcommands\x18\x05 \x03(\v2\x18.fairlane.log.v1.CommandR\bcommands\"\xff\b\n" +
+	"\bcommands\x18\x05 \x03(\v2\x18.fairlane.log.v1.CommandR\bcommands\"\xf1\f\n" +
 	"\aCommand\x12/\n" +
 	"\x06repeat\x18\x01 \x01(\v2\x17.fairlane.log.v1.RepeatR\x06repeat\x127\n" +
 	"\bregister\x18\x02 \x01(\v2\x19.fairlane.log.v1.RegisterH\x00R\bregister\x12A\n" +
@@ -4687,7 +6125,14 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\vcancel_many\x18\x13 \x01(\v2\x1b.fairlane.log.v1.CancelManyH\x00R\n" +
 	"cancelMany\x12;\n" +
 	"\n" +
-	"retry_many\x18\x14 \x01(\v2\x1a.fairlane.log.v1.RetryManyH\x00R\tretryManyB\x04\n" +
+	"retry_many\x18\x14 \x01(\v2\x1a.fairlane.log.v1.RetryManyH\x00R\tretryMany\x12A\n" +
+	"\fput_schedule\x18\x15 \x01(\v2\x1c.fairlane.log.v1.PutScheduleH\x00R\vputSchedule\x12J\n" +
+	"\x0fdelete_schedule\x18\x16 \x01(\v2\x1f.fairlane.log.v1.DeleteScheduleH\x00R\x0edeleteSchedule\x12G\n" +
+	"\x0epause_schedule\x18\x17 \x01(\v2\x1e.fairlane.log.v1.PauseScheduleH\x00R\rpauseSchedule\x12J\n" +
+	"\x0fresume_schedule\x18\x18 \x01(\v2\x1f.fairlane.log.v1.ResumeScheduleH\x00R\x0eresumeSchedule\x12M\n" +
+	"\x10trigger_schedule\x18\x19 \x01(\v2 .fairlane.log.v1.TriggerScheduleH\x00R\x0ftriggerSchedule\x12P\n" +
+	"\x11backfill_schedule\x18\x1a \x01(\v2!.fairlane.log.v1.BackfillScheduleH\x00R\x10backfillSchedule\x12+\n" +
+	"\x04fire\x18\x1b \x01(\v2\x15.fairlane.log.v1.FireH\x00R\x04fireB\x04\n" +
 	"\x02op\"R\n" +
 	"\x06Repeat\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x16\n" +
@@ -4737,7 +6182,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x14_exclusion_window_ms\"/\n" +
 	"\x05Label\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xab\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xcd\x03\n" +
 	"\x06NewJob\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
@@ -4752,7 +6197,8 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	" \x01(\tR\x0eidempotencyKey\x12/\n" +
 	"\x06limits\x18\v \x01(\v2\x17.fairlane.log.v1.LimitsR\x06limits\x12.\n" +
 	"\x06labels\x18\f \x03(\v2\x16.fairlane.log.v1.LabelR\x06labels\x12!\n" +
-	"\finsert_front\x18\r \x01(\bR\vinsertFront\"\\\n" +
+	"\finsert_front\x18\r \x01(\bR\vinsertFront\x12 \n" +
+	"\vcoordinator\x18\x0e \x01(\tR\vcoordinator\"\\\n" +
 	"\aEnqueue\x12+\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x17.fairlane.log.v1.NewJobR\x04jobs\x12$\n" +
 	"\x0eall_or_nothing\x18\x02 \x01(\bR\fallOrNothing\"5\n" +
@@ -4830,7 +6276,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x06paused\x18\x03 \x01(\bH\x00R\x06paused\x88\x01\x01B\t\n" +
 	"\a_paused\"!\n" +
 	"\vDeleteQueue\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\xdf\x06\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x9b\a\n" +
 	"\bSettings\x12=\n" +
 	"\fdefault_mode\x18\x01 \x01(\x0e2\x15.fairlane.log.v1.ModeH\x00R\vdefaultMode\x88\x01\x01\x12\"\n" +
 	"\n" +
@@ -4849,7 +6295,8 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\tmax_users\x18\f \x01(\x03H\n" +
 	"R\bmaxUsers\x88\x01\x01\x125\n" +
 	"\x14max_idempotency_keys\x18\r \x01(\x03H\vR\x12maxIdempotencyKeys\x88\x01\x01\x12-\n" +
-	"\x10max_output_bytes\x18\x0e \x01(\x03H\fR\x0emaxOutputBytes\x88\x01\x01B\x0f\n" +
+	"\x10max_output_bytes\x18\x0e \x01(\x03H\fR\x0emaxOutputBytes\x88\x01\x01\x12(\n" +
+	"\rmax_schedules\x18\x0f \x01(\x03H\rR\fmaxSchedules\x88\x01\x01B\x0f\n" +
 	"\r_default_modeB\r\n" +
 	"\v_multi_userB\x10\n" +
 	"\x0e_create_queuesB\x0f\n" +
@@ -4863,16 +6310,81 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\n" +
 	"_max_usersB\x17\n" +
 	"\x15_max_idempotency_keysB\x13\n" +
-	"\x11_max_output_bytes\"D\n" +
+	"\x11_max_output_bytesB\x10\n" +
+	"\x0e_max_schedules\"D\n" +
 	"\vSetSettings\x125\n" +
-	"\bsettings\x18\x01 \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\"]\n" +
+	"\bsettings\x18\x01 \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\"s\n" +
 	"\aSetNode\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x1f\n" +
 	"\vapi_address\x18\x03 \x01(\tR\n" +
-	"apiAddress\"\f\n" +
+	"apiAddress\x12\x14\n" +
+	"\x05rules\x18\x04 \x01(\rR\x05rules\"\x94\x04\n" +
+	"\bSchedule\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\x12\x19\n" +
+	"\bstart_ms\x18\x04 \x01(\x03R\astartMs\x12\x15\n" +
+	"\x06end_ms\x18\x05 \x01(\x03R\x05endMs\x12\x1b\n" +
+	"\tjitter_ms\x18\x06 \x01(\x03R\bjitterMs\x12\x16\n" +
+	"\x06spread\x18\a \x01(\bR\x06spread\x12-\n" +
+	"\x10misfire_grace_ms\x18\b \x01(\x03H\x00R\x0emisfireGraceMs\x88\x01\x01\x123\n" +
+	"\bcatch_up\x18\t \x01(\x0e2\x18.fairlane.log.v1.CatchUpR\acatchUp\x12#\n" +
+	"\rmax_instances\x18\n" +
+	" \x01(\x05R\fmaxInstances\x122\n" +
+	"\aoverlap\x18\v \x01(\x0e2\x18.fairlane.log.v1.OverlapR\aoverlap\x12&\n" +
+	"\x0fmin_interval_ms\x18\f \x01(\x03R\rminIntervalMs\x123\n" +
+	"\btemplate\x18\r \x01(\v2\x17.fairlane.log.v1.NewJobR\btemplate\x12\x14\n" +
+	"\x05group\x18\x0e \x01(\tR\x05group\x12 \n" +
+	"\vdescription\x18\x0f \x01(\tR\vdescriptionB\x13\n" +
+	"\x11_misfire_grace_ms\"f\n" +
+	"\x06Passed\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x03R\x05count\x12\x19\n" +
+	"\bfirst_ms\x18\x02 \x01(\x03R\afirstMs\x12\x17\n" +
+	"\alast_ms\x18\x03 \x01(\x03R\x06lastMs\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\"\xc4\x02\n" +
+	"\vPutSchedule\x125\n" +
+	"\bschedule\x18\x01 \x01(\v2\x19.fairlane.log.v1.ScheduleR\bschedule\x12+\n" +
+	"\x11expected_revision\x18\x02 \x01(\x04R\x10expectedRevision\x12\x1b\n" +
+	"\toffset_ms\x18\x03 \x01(\x03R\boffsetMs\x12\x1b\n" +
+	"\tanchor_ms\x18\x04 \x01(\x03R\banchorMs\x12\x17\n" +
+	"\anext_ms\x18\x05 \x01(\x03R\x06nextMs\x12#\n" +
+	"\rcomputed_from\x18\x06 \x01(\x04R\fcomputedFrom\x12/\n" +
+	"\x06passed\x18\a \x01(\v2\x17.fairlane.log.v1.PassedR\x06passed\x12(\n" +
+	"\x10computed_next_ms\x18\b \x01(\x03R\x0ecomputedNextMs\"Q\n" +
+	"\x0eDeleteSchedule\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
+	"\x11expected_revision\x18\x02 \x01(\x04R\x10expectedRevision\"#\n" +
+	"\rPauseSchedule\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xbd\x01\n" +
+	"\x0eResumeSchedule\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rcomputed_from\x18\x02 \x01(\x04R\fcomputedFrom\x12\x17\n" +
+	"\anext_ms\x18\x03 \x01(\x03R\x06nextMs\x12/\n" +
+	"\x06passed\x18\x04 \x01(\v2\x17.fairlane.log.v1.PassedR\x06passed\x12(\n" +
+	"\x10computed_next_ms\x18\x05 \x01(\x03R\x0ecomputedNextMs\"%\n" +
+	"\x0fTriggerSchedule\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x94\x01\n" +
+	"\x10BackfillSchedule\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rcomputed_from\x18\x02 \x01(\x04R\fcomputedFrom\x12\x19\n" +
+	"\btimes_ms\x18\x03 \x03(\x03R\atimesMs\x12\x17\n" +
+	"\afrom_ms\x18\x04 \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\x05 \x01(\x03R\x04toMs\"0\n" +
+	"\x04Fire\x12(\n" +
+	"\x04dues\x18\x01 \x03(\v2\x14.fairlane.log.v1.DueR\x04dues\"\xec\x01\n" +
+	"\x03Due\x12\x1a\n" +
+	"\bschedule\x18\x01 \x01(\x04R\bschedule\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x19\n" +
+	"\bfirst_ms\x18\x03 \x01(\x03R\afirstMs\x12\x17\n" +
+	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\x03R\x05count\x12\x12\n" +
+	"\x04more\x18\x06 \x01(\bR\x04more\x12\x19\n" +
+	"\btimes_ms\x18\a \x03(\x03R\atimesMs\x12\x17\n" +
+	"\anext_ms\x18\b \x01(\x03R\x06nextMs\x12\x1b\n" +
+	"\tperiod_ms\x18\t \x01(\x03R\bperiodMs\"\f\n" +
 	"\n" +
-	"Checkpoint\"\xdc\x06\n" +
+	"Checkpoint\"\xce\a\n" +
 	"\x06Result\x122\n" +
 	"\arefusal\x18\x01 \x01(\v2\x18.fairlane.log.v1.RefusalR\arefusal\x12:\n" +
 	"\asession\x18\x02 \x01(\v2\x1e.fairlane.log.v1.SessionResultH\x00R\asession\x12:\n" +
@@ -4888,7 +6400,9 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\bsettings\x18\v \x01(\v2\x1f.fairlane.log.v1.SettingsResultH\x00R\bsettings\x124\n" +
 	"\x05drain\x18\f \x01(\v2\x1c.fairlane.log.v1.DrainResultH\x00R\x05drain\x127\n" +
 	"\x06output\x18\x0f \x01(\v2\x1d.fairlane.log.v1.OutputResultH\x00R\x06output\x121\n" +
-	"\x04many\x18\x10 \x01(\v2\x1b.fairlane.log.v1.ManyResultH\x00R\x04many\x12\x14\n" +
+	"\x04many\x18\x10 \x01(\v2\x1b.fairlane.log.v1.ManyResultH\x00R\x04many\x12=\n" +
+	"\bschedule\x18\x11 \x01(\v2\x1f.fairlane.log.v1.ScheduleResultH\x00R\bschedule\x121\n" +
+	"\x04fire\x18\x12 \x01(\v2\x1b.fairlane.log.v1.FireResultH\x00R\x04fire\x12\x14\n" +
 	"\x05index\x18\r \x01(\x04R\x05index\x12\x14\n" +
 	"\x05place\x18\x0e \x01(\rR\x05placeB\a\n" +
 	"\x05value\"j\n" +
@@ -4950,13 +6464,24 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\achanged\x18\x02 \x01(\bR\achanged\x12,\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x16.fairlane.log.v1.StateR\x05state\x12\x17\n" +
 	"\anew_job\x18\x04 \x01(\x04R\x06newJob\x122\n" +
-	"\arefusal\x18\x05 \x01(\v2\x18.fairlane.log.v1.RefusalR\arefusal\";\n" +
+	"\arefusal\x18\x05 \x01(\v2\x18.fairlane.log.v1.RefusalR\arefusal\"\xdf\x01\n" +
+	"\x0eScheduleResult\x12\x1a\n" +
+	"\bschedule\x18\x01 \x01(\x04R\bschedule\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x127\n" +
+	"\x06change\x18\x03 \x01(\x0e2\x1f.fairlane.log.v1.ScheduleChangeR\x06change\x12\x10\n" +
+	"\x03job\x18\x04 \x01(\x04R\x03job\x12\x17\n" +
+	"\anext_ms\x18\x05 \x01(\x03R\x06nextMs\x12\x1b\n" +
+	"\toffset_ms\x18\x06 \x01(\x03R\boffsetMs\x12\x14\n" +
+	"\x05ticks\x18\a \x01(\x03R\x05ticks\"E\n" +
+	"\n" +
+	"FireResult\x127\n" +
+	"\bstatuses\x18\x01 \x03(\x0e2\x1b.fairlane.log.v1.FireStatusR\bstatuses\";\n" +
 	"\vQueueResult\x12,\n" +
 	"\x05queue\x18\x01 \x01(\v2\x16.fairlane.log.v1.QueueR\x05queue\"G\n" +
 	"\x0eSettingsResult\x125\n" +
 	"\bsettings\x18\x01 \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\"'\n" +
 	"\vDrainResult\x12\x18\n" +
-	"\arunning\x18\x01 \x01(\rR\arunning\"\xc6\x06\n" +
+	"\arunning\x18\x01 \x01(\rR\arunning\"\x9b\b\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -4990,7 +6515,16 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x05place\x18\x19 \x01(\x04R\x05place\x12/\n" +
 	"\x06limits\x18\x1a \x01(\v2\x17.fairlane.log.v1.LimitsR\x06limits\x12\x1b\n" +
 	"\tplaced_ms\x18\x1b \x01(\x03R\bplacedMs\x125\n" +
-	"\bprogress\x18\x1c \x01(\v2\x19.fairlane.log.v1.ProgressR\bprogress\"\xa0\x01\n" +
+	"\bprogress\x18\x1c \x01(\v2\x19.fairlane.log.v1.ProgressR\bprogress\x12 \n" +
+	"\vcoordinator\x18\x1d \x01(\tR\vcoordinator\x12 \n" +
+	"\ffirst_due_ms\x18\x1e \x01(\x03R\n" +
+	"firstDueMs\x12\x1a\n" +
+	"\bschedule\x18\x1f \x01(\tR\bschedule\x12\x1f\n" +
+	"\vschedule_id\x18  \x01(\x04R\n" +
+	"scheduleId\x12\x17\n" +
+	"\afire_ms\x18! \x01(\x03R\x06fireMs\x129\n" +
+	"\n" +
+	"fire_cause\x18\" \x01(\x0e2\x1a.fairlane.log.v1.FireCauseR\tfireCause\"\xa0\x01\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1e.fairlane.log.v1.QueueSettingsR\bsettings\x12\x16\n" +
@@ -5011,7 +6545,16 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10MODE_ROUND_ROBIN\x10\x01\x12\r\n" +
-	"\tMODE_FIFO\x10\x02*\xd6\x03\n" +
+	"\tMODE_FIFO\x10\x02*]\n" +
+	"\aCatchUp\x12\x18\n" +
+	"\x14CATCH_UP_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fCATCH_UP_LATEST\x10\x01\x12\x10\n" +
+	"\fCATCH_UP_ALL\x10\x02\x12\x11\n" +
+	"\rCATCH_UP_SKIP\x10\x03*G\n" +
+	"\aOverlap\x12\x17\n" +
+	"\x13OVERLAP_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fOVERLAP_SKIP\x10\x01\x12\x11\n" +
+	"\rOVERLAP_QUEUE\x10\x02*\xa8\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12REASON_UNKNOWN_JOB\x10\x01\x12\x15\n" +
@@ -5032,7 +6575,10 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x0eREASON_INVALID\x10\x0f\x12\x12\n" +
 	"\x0eREASON_NOT_ALL\x10\x10\x12\x17\n" +
 	"\x13REASON_NOT_A_WORKER\x10\x11\x12\x15\n" +
-	"\x11REASON_OUTPUT_GAP\x10\x12*\\\n" +
+	"\x11REASON_OUTPUT_GAP\x10\x12\x12\x1b\n" +
+	"\x17REASON_UNKNOWN_SCHEDULE\x10\x13\x12\x19\n" +
+	"\x15REASON_STALE_REVISION\x10\x14\x12\x18\n" +
+	"\x14REASON_MAX_INSTANCES\x10\x15*\\\n" +
 	"\x05Empty\x12\x15\n" +
 	"\x11EMPTY_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rEMPTY_NOTHING\x10\x01\x12\x15\n" +
@@ -5042,7 +6588,18 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x18CLAIM_STATUS_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fCLAIM_STATUS_OK\x10\x01\x12\x15\n" +
 	"\x11CLAIM_STATUS_LOST\x10\x02\x12\x1a\n" +
-	"\x16CLAIM_STATUS_CANCELLED\x10\x03*\xaa\x01\n" +
+	"\x16CLAIM_STATUS_CANCELLED\x10\x03*\x8a\x01\n" +
+	"\x0eScheduleChange\x12\x1f\n" +
+	"\x1bSCHEDULE_CHANGE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17SCHEDULE_CHANGE_CREATED\x10\x01\x12\x1b\n" +
+	"\x17SCHEDULE_CHANGE_UPDATED\x10\x02\x12\x1d\n" +
+	"\x19SCHEDULE_CHANGE_UNCHANGED\x10\x03*k\n" +
+	"\n" +
+	"FireStatus\x12\x1b\n" +
+	"\x17FIRE_STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eFIRE_STATUS_OK\x10\x01\x12\x15\n" +
+	"\x11FIRE_STATUS_STALE\x10\x02\x12\x15\n" +
+	"\x11FIRE_STATUS_EARLY\x10\x03*\xaa\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATE_SCHEDULED\x10\x01\x12\x11\n" +
@@ -5051,7 +6608,13 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x0fSTATE_SUCCEEDED\x10\x04\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x05\x12\x13\n" +
 	"\x0fSTATE_TIMED_OUT\x10\x06\x12\x13\n" +
-	"\x0fSTATE_CANCELLED\x10\aBHZFgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1;logv1b\x06proto3"
+	"\x0fSTATE_CANCELLED\x10\a*\x86\x01\n" +
+	"\tFireCause\x12\x1a\n" +
+	"\x16FIRE_CAUSE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fFIRE_CAUSE_TICK\x10\x01\x12\x17\n" +
+	"\x13FIRE_CAUSE_CATCH_UP\x10\x02\x12\x17\n" +
+	"\x13FIRE_CAUSE_BACKFILL\x10\x03\x12\x16\n" +
+	"\x12FIRE_CAUSE_TRIGGER\x10\x04BHZFgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1;logv1b\x06proto3"
 
 var (
 	file_fairlane_log_v1_batch_proto_rawDescOnce sync.Once
@@ -5065,160 +6628,196 @@ func file_fairlane_log_v1_batch_proto_rawDescGZIP() []byte {
 	return file_fairlane_log_v1_batch_proto_rawDescData
 }
 
-var file_fairlane_log_v1_batch_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_fairlane_log_v1_batch_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_fairlane_log_v1_batch_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_fairlane_log_v1_batch_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_fairlane_log_v1_batch_proto_goTypes = []any{
-	(OnTimeout)(0),          // 0: fairlane.log.v1.OnTimeout
-	(Mode)(0),               // 1: fairlane.log.v1.Mode
-	(Reason)(0),             // 2: fairlane.log.v1.Reason
-	(Empty)(0),              // 3: fairlane.log.v1.Empty
-	(ClaimStatus)(0),        // 4: fairlane.log.v1.ClaimStatus
-	(State)(0),              // 5: fairlane.log.v1.State
-	(*Batch)(nil),           // 6: fairlane.log.v1.Batch
-	(*Command)(nil),         // 7: fairlane.log.v1.Command
-	(*Repeat)(nil),          // 8: fairlane.log.v1.Repeat
-	(*Lane)(nil),            // 9: fairlane.log.v1.Lane
-	(*Register)(nil),        // 10: fairlane.log.v1.Register
-	(*OpenSession)(nil),     // 11: fairlane.log.v1.OpenSession
-	(*Drain)(nil),           // 12: fairlane.log.v1.Drain
-	(*Deregister)(nil),      // 13: fairlane.log.v1.Deregister
-	(*Limits)(nil),          // 14: fairlane.log.v1.Limits
-	(*Label)(nil),           // 15: fairlane.log.v1.Label
-	(*NewJob)(nil),          // 16: fairlane.log.v1.NewJob
-	(*Enqueue)(nil),         // 17: fairlane.log.v1.Enqueue
-	(*Claim)(nil),           // 18: fairlane.log.v1.Claim
-	(*Heartbeat)(nil),       // 19: fairlane.log.v1.Heartbeat
-	(*Finish)(nil),          // 20: fairlane.log.v1.Finish
-	(*OutputRest)(nil),      // 21: fairlane.log.v1.OutputRest
-	(*Output)(nil),          // 22: fairlane.log.v1.Output
-	(*OutputPart)(nil),      // 23: fairlane.log.v1.OutputPart
-	(*Progress)(nil),        // 24: fairlane.log.v1.Progress
-	(*Success)(nil),         // 25: fairlane.log.v1.Success
-	(*Failure)(nil),         // 26: fairlane.log.v1.Failure
-	(*Snooze)(nil),          // 27: fairlane.log.v1.Snooze
-	(*NextClaim)(nil),       // 28: fairlane.log.v1.NextClaim
-	(*Release)(nil),         // 29: fairlane.log.v1.Release
-	(*Cancel)(nil),          // 30: fairlane.log.v1.Cancel
-	(*Retry)(nil),           // 31: fairlane.log.v1.Retry
-	(*CancelMany)(nil),      // 32: fairlane.log.v1.CancelMany
-	(*RetryMany)(nil),       // 33: fairlane.log.v1.RetryMany
-	(*QueueSettings)(nil),   // 34: fairlane.log.v1.QueueSettings
-	(*SetQueue)(nil),        // 35: fairlane.log.v1.SetQueue
-	(*DeleteQueue)(nil),     // 36: fairlane.log.v1.DeleteQueue
-	(*Settings)(nil),        // 37: fairlane.log.v1.Settings
-	(*SetSettings)(nil),     // 38: fairlane.log.v1.SetSettings
-	(*SetNode)(nil),         // 39: fairlane.log.v1.SetNode
-	(*Checkpoint)(nil),      // 40: fairlane.log.v1.Checkpoint
-	(*Result)(nil),          // 41: fairlane.log.v1.Result
-	(*Refusal)(nil),         // 42: fairlane.log.v1.Refusal
-	(*Param)(nil),           // 43: fairlane.log.v1.Param
-	(*SessionResult)(nil),   // 44: fairlane.log.v1.SessionResult
-	(*EnqueueResult)(nil),   // 45: fairlane.log.v1.EnqueueResult
-	(*EnqueueOutcome)(nil),  // 46: fairlane.log.v1.EnqueueOutcome
-	(*ClaimResult)(nil),     // 47: fairlane.log.v1.ClaimResult
-	(*HeartbeatResult)(nil), // 48: fairlane.log.v1.HeartbeatResult
-	(*FinishResult)(nil),    // 49: fairlane.log.v1.FinishResult
-	(*ReleaseResult)(nil),   // 50: fairlane.log.v1.ReleaseResult
-	(*CancelResult)(nil),    // 51: fairlane.log.v1.CancelResult
-	(*RetryResult)(nil),     // 52: fairlane.log.v1.RetryResult
-	(*OutputResult)(nil),    // 53: fairlane.log.v1.OutputResult
-	(*OutputStatus)(nil),    // 54: fairlane.log.v1.OutputStatus
-	(*ManyResult)(nil),      // 55: fairlane.log.v1.ManyResult
-	(*ManyOutcome)(nil),     // 56: fairlane.log.v1.ManyOutcome
-	(*QueueResult)(nil),     // 57: fairlane.log.v1.QueueResult
-	(*SettingsResult)(nil),  // 58: fairlane.log.v1.SettingsResult
-	(*DrainResult)(nil),     // 59: fairlane.log.v1.DrainResult
-	(*Job)(nil),             // 60: fairlane.log.v1.Job
-	(*Queue)(nil),           // 61: fairlane.log.v1.Queue
-	(*Counts)(nil),          // 62: fairlane.log.v1.Counts
+	(OnTimeout)(0),           // 0: fairlane.log.v1.OnTimeout
+	(Mode)(0),                // 1: fairlane.log.v1.Mode
+	(CatchUp)(0),             // 2: fairlane.log.v1.CatchUp
+	(Overlap)(0),             // 3: fairlane.log.v1.Overlap
+	(Reason)(0),              // 4: fairlane.log.v1.Reason
+	(Empty)(0),               // 5: fairlane.log.v1.Empty
+	(ClaimStatus)(0),         // 6: fairlane.log.v1.ClaimStatus
+	(ScheduleChange)(0),      // 7: fairlane.log.v1.ScheduleChange
+	(FireStatus)(0),          // 8: fairlane.log.v1.FireStatus
+	(State)(0),               // 9: fairlane.log.v1.State
+	(FireCause)(0),           // 10: fairlane.log.v1.FireCause
+	(*Batch)(nil),            // 11: fairlane.log.v1.Batch
+	(*Command)(nil),          // 12: fairlane.log.v1.Command
+	(*Repeat)(nil),           // 13: fairlane.log.v1.Repeat
+	(*Lane)(nil),             // 14: fairlane.log.v1.Lane
+	(*Register)(nil),         // 15: fairlane.log.v1.Register
+	(*OpenSession)(nil),      // 16: fairlane.log.v1.OpenSession
+	(*Drain)(nil),            // 17: fairlane.log.v1.Drain
+	(*Deregister)(nil),       // 18: fairlane.log.v1.Deregister
+	(*Limits)(nil),           // 19: fairlane.log.v1.Limits
+	(*Label)(nil),            // 20: fairlane.log.v1.Label
+	(*NewJob)(nil),           // 21: fairlane.log.v1.NewJob
+	(*Enqueue)(nil),          // 22: fairlane.log.v1.Enqueue
+	(*Claim)(nil),            // 23: fairlane.log.v1.Claim
+	(*Heartbeat)(nil),        // 24: fairlane.log.v1.Heartbeat
+	(*Finish)(nil),           // 25: fairlane.log.v1.Finish
+	(*OutputRest)(nil),       // 26: fairlane.log.v1.OutputRest
+	(*Output)(nil),           // 27: fairlane.log.v1.Output
+	(*OutputPart)(nil),       // 28: fairlane.log.v1.OutputPart
+	(*Progress)(nil),         // 29: fairlane.log.v1.Progress
+	(*Success)(nil),          // 30: fairlane.log.v1.Success
+	(*Failure)(nil),          // 31: fairlane.log.v1.Failure
+	(*Snooze)(nil),           // 32: fairlane.log.v1.Snooze
+	(*NextClaim)(nil),        // 33: fairlane.log.v1.NextClaim
+	(*Release)(nil),          // 34: fairlane.log.v1.Release
+	(*Cancel)(nil),           // 35: fairlane.log.v1.Cancel
+	(*Retry)(nil),            // 36: fairlane.log.v1.Retry
+	(*CancelMany)(nil),       // 37: fairlane.log.v1.CancelMany
+	(*RetryMany)(nil),        // 38: fairlane.log.v1.RetryMany
+	(*QueueSettings)(nil),    // 39: fairlane.log.v1.QueueSettings
+	(*SetQueue)(nil),         // 40: fairlane.log.v1.SetQueue
+	(*DeleteQueue)(nil),      // 41: fairlane.log.v1.DeleteQueue
+	(*Settings)(nil),         // 42: fairlane.log.v1.Settings
+	(*SetSettings)(nil),      // 43: fairlane.log.v1.SetSettings
+	(*SetNode)(nil),          // 44: fairlane.log.v1.SetNode
+	(*Schedule)(nil),         // 45: fairlane.log.v1.Schedule
+	(*Passed)(nil),           // 46: fairlane.log.v1.Passed
+	(*PutSchedule)(nil),      // 47: fairlane.log.v1.PutSchedule
+	(*DeleteSchedule)(nil),   // 48: fairlane.log.v1.DeleteSchedule
+	(*PauseSchedule)(nil),    // 49: fairlane.log.v1.PauseSchedule
+	(*ResumeSchedule)(nil),   // 50: fairlane.log.v1.ResumeSchedule
+	(*TriggerSchedule)(nil),  // 51: fairlane.log.v1.TriggerSchedule
+	(*BackfillSchedule)(nil), // 52: fairlane.log.v1.BackfillSchedule
+	(*Fire)(nil),             // 53: fairlane.log.v1.Fire
+	(*Due)(nil),              // 54: fairlane.log.v1.Due
+	(*Checkpoint)(nil),       // 55: fairlane.log.v1.Checkpoint
+	(*Result)(nil),           // 56: fairlane.log.v1.Result
+	(*Refusal)(nil),          // 57: fairlane.log.v1.Refusal
+	(*Param)(nil),            // 58: fairlane.log.v1.Param
+	(*SessionResult)(nil),    // 59: fairlane.log.v1.SessionResult
+	(*EnqueueResult)(nil),    // 60: fairlane.log.v1.EnqueueResult
+	(*EnqueueOutcome)(nil),   // 61: fairlane.log.v1.EnqueueOutcome
+	(*ClaimResult)(nil),      // 62: fairlane.log.v1.ClaimResult
+	(*HeartbeatResult)(nil),  // 63: fairlane.log.v1.HeartbeatResult
+	(*FinishResult)(nil),     // 64: fairlane.log.v1.FinishResult
+	(*ReleaseResult)(nil),    // 65: fairlane.log.v1.ReleaseResult
+	(*CancelResult)(nil),     // 66: fairlane.log.v1.CancelResult
+	(*RetryResult)(nil),      // 67: fairlane.log.v1.RetryResult
+	(*OutputResult)(nil),     // 68: fairlane.log.v1.OutputResult
+	(*OutputStatus)(nil),     // 69: fairlane.log.v1.OutputStatus
+	(*ManyResult)(nil),       // 70: fairlane.log.v1.ManyResult
+	(*ManyOutcome)(nil),      // 71: fairlane.log.v1.ManyOutcome
+	(*ScheduleResult)(nil),   // 72: fairlane.log.v1.ScheduleResult
+	(*FireResult)(nil),       // 73: fairlane.log.v1.FireResult
+	(*QueueResult)(nil),      // 74: fairlane.log.v1.QueueResult
+	(*SettingsResult)(nil),   // 75: fairlane.log.v1.SettingsResult
+	(*DrainResult)(nil),      // 76: fairlane.log.v1.DrainResult
+	(*Job)(nil),              // 77: fairlane.log.v1.Job
+	(*Queue)(nil),            // 78: fairlane.log.v1.Queue
+	(*Counts)(nil),           // 79: fairlane.log.v1.Counts
 }
 var file_fairlane_log_v1_batch_proto_depIdxs = []int32{
-	7,  // 0: fairlane.log.v1.Batch.commands:type_name -> fairlane.log.v1.Command
-	8,  // 1: fairlane.log.v1.Command.repeat:type_name -> fairlane.log.v1.Repeat
-	10, // 2: fairlane.log.v1.Command.register:type_name -> fairlane.log.v1.Register
-	11, // 3: fairlane.log.v1.Command.open_session:type_name -> fairlane.log.v1.OpenSession
-	12, // 4: fairlane.log.v1.Command.drain:type_name -> fairlane.log.v1.Drain
-	13, // 5: fairlane.log.v1.Command.deregister:type_name -> fairlane.log.v1.Deregister
-	17, // 6: fairlane.log.v1.Command.enqueue:type_name -> fairlane.log.v1.Enqueue
-	18, // 7: fairlane.log.v1.Command.claim:type_name -> fairlane.log.v1.Claim
-	19, // 8: fairlane.log.v1.Command.heartbeat:type_name -> fairlane.log.v1.Heartbeat
-	20, // 9: fairlane.log.v1.Command.finish:type_name -> fairlane.log.v1.Finish
-	29, // 10: fairlane.log.v1.Command.release:type_name -> fairlane.log.v1.Release
-	30, // 11: fairlane.log.v1.Command.cancel:type_name -> fairlane.log.v1.Cancel
-	31, // 12: fairlane.log.v1.Command.retry:type_name -> fairlane.log.v1.Retry
-	35, // 13: fairlane.log.v1.Command.set_queue:type_name -> fairlane.log.v1.SetQueue
-	36, // 14: fairlane.log.v1.Command.delete_queue:type_name -> fairlane.log.v1.DeleteQueue
-	38, // 15: fairlane.log.v1.Command.set_settings:type_name -> fairlane.log.v1.SetSettings
-	39, // 16: fairlane.log.v1.Command.set_node:type_name -> fairlane.log.v1.SetNode
-	40, // 17: fairlane.log.v1.Command.checkpoint:type_name -> fairlane.log.v1.Checkpoint
-	22, // 18: fairlane.log.v1.Command.output:type_name -> fairlane.log.v1.Output
-	32, // 19: fairlane.log.v1.Command.cancel_many:type_name -> fairlane.log.v1.CancelMany
-	33, // 20: fairlane.log.v1.Command.retry_many:type_name -> fairlane.log.v1.RetryMany
-	9,  // 21: fairlane.log.v1.Register.lanes:type_name -> fairlane.log.v1.Lane
-	0,  // 22: fairlane.log.v1.Limits.on_timeout:type_name -> fairlane.log.v1.OnTimeout
-	14, // 23: fairlane.log.v1.NewJob.limits:type_name -> fairlane.log.v1.Limits
-	15, // 24: fairlane.log.v1.NewJob.labels:type_name -> fairlane.log.v1.Label
-	16, // 25: fairlane.log.v1.Enqueue.jobs:type_name -> fairlane.log.v1.NewJob
-	25, // 26: fairlane.log.v1.Finish.success:type_name -> fairlane.log.v1.Success
-	26, // 27: fairlane.log.v1.Finish.failure:type_name -> fairlane.log.v1.Failure
-	27, // 28: fairlane.log.v1.Finish.snooze:type_name -> fairlane.log.v1.Snooze
-	28, // 29: fairlane.log.v1.Finish.next:type_name -> fairlane.log.v1.NextClaim
-	21, // 30: fairlane.log.v1.Finish.rest:type_name -> fairlane.log.v1.OutputRest
-	23, // 31: fairlane.log.v1.Output.parts:type_name -> fairlane.log.v1.OutputPart
-	24, // 32: fairlane.log.v1.OutputPart.progress:type_name -> fairlane.log.v1.Progress
-	1,  // 33: fairlane.log.v1.QueueSettings.mode:type_name -> fairlane.log.v1.Mode
-	14, // 34: fairlane.log.v1.QueueSettings.limits:type_name -> fairlane.log.v1.Limits
-	34, // 35: fairlane.log.v1.SetQueue.settings:type_name -> fairlane.log.v1.QueueSettings
-	1,  // 36: fairlane.log.v1.Settings.default_mode:type_name -> fairlane.log.v1.Mode
-	14, // 37: fairlane.log.v1.Settings.limits:type_name -> fairlane.log.v1.Limits
-	37, // 38: fairlane.log.v1.SetSettings.settings:type_name -> fairlane.log.v1.Settings
-	42, // 39: fairlane.log.v1.Result.refusal:type_name -> fairlane.log.v1.Refusal
-	44, // 40: fairlane.log.v1.Result.session:type_name -> fairlane.log.v1.SessionResult
-	45, // 41: fairlane.log.v1.Result.enqueue:type_name -> fairlane.log.v1.EnqueueResult
-	47, // 42: fairlane.log.v1.Result.claim:type_name -> fairlane.log.v1.ClaimResult
-	48, // 43: fairlane.log.v1.Result.heartbeat:type_name -> fairlane.log.v1.HeartbeatResult
-	49, // 44: fairlane.log.v1.Result.finish:type_name -> fairlane.log.v1.FinishResult
-	50, // 45: fairlane.log.v1.Result.release:type_name -> fairlane.log.v1.ReleaseResult
-	51, // 46: fairlane.log.v1.Result.cancel:type_name -> fairlane.log.v1.CancelResult
-	52, // 47: fairlane.log.v1.Result.retry:type_name -> fairlane.log.v1.RetryResult
-	57, // 48: fairlane.log.v1.Result.queue:type_name -> fairlane.log.v1.QueueResult
-	58, // 49: fairlane.log.v1.Result.settings:type_name -> fairlane.log.v1.SettingsResult
-	59, // 50: fairlane.log.v1.Result.drain:type_name -> fairlane.log.v1.DrainResult
-	53, // 51: fairlane.log.v1.Result.output:type_name -> fairlane.log.v1.OutputResult
-	55, // 52: fairlane.log.v1.Result.many:type_name -> fairlane.log.v1.ManyResult
-	2,  // 53: fairlane.log.v1.Refusal.reason:type_name -> fairlane.log.v1.Reason
-	43, // 54: fairlane.log.v1.Refusal.params:type_name -> fairlane.log.v1.Param
-	9,  // 55: fairlane.log.v1.SessionResult.lanes:type_name -> fairlane.log.v1.Lane
-	46, // 56: fairlane.log.v1.EnqueueResult.outcomes:type_name -> fairlane.log.v1.EnqueueOutcome
-	42, // 57: fairlane.log.v1.EnqueueOutcome.refusal:type_name -> fairlane.log.v1.Refusal
-	42, // 58: fairlane.log.v1.ClaimResult.refusal:type_name -> fairlane.log.v1.Refusal
-	3,  // 59: fairlane.log.v1.ClaimResult.empty:type_name -> fairlane.log.v1.Empty
-	60, // 60: fairlane.log.v1.ClaimResult.job:type_name -> fairlane.log.v1.Job
-	4,  // 61: fairlane.log.v1.HeartbeatResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
-	42, // 62: fairlane.log.v1.FinishResult.refusal:type_name -> fairlane.log.v1.Refusal
-	5,  // 63: fairlane.log.v1.FinishResult.state:type_name -> fairlane.log.v1.State
-	47, // 64: fairlane.log.v1.FinishResult.next:type_name -> fairlane.log.v1.ClaimResult
-	4,  // 65: fairlane.log.v1.ReleaseResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
-	5,  // 66: fairlane.log.v1.CancelResult.state:type_name -> fairlane.log.v1.State
-	54, // 67: fairlane.log.v1.OutputResult.statuses:type_name -> fairlane.log.v1.OutputStatus
-	4,  // 68: fairlane.log.v1.OutputStatus.status:type_name -> fairlane.log.v1.ClaimStatus
-	42, // 69: fairlane.log.v1.OutputStatus.refusal:type_name -> fairlane.log.v1.Refusal
-	56, // 70: fairlane.log.v1.ManyResult.outcomes:type_name -> fairlane.log.v1.ManyOutcome
-	5,  // 71: fairlane.log.v1.ManyOutcome.state:type_name -> fairlane.log.v1.State
-	42, // 72: fairlane.log.v1.ManyOutcome.refusal:type_name -> fairlane.log.v1.Refusal
-	61, // 73: fairlane.log.v1.QueueResult.queue:type_name -> fairlane.log.v1.Queue
-	37, // 74: fairlane.log.v1.SettingsResult.settings:type_name -> fairlane.log.v1.Settings
-	5,  // 75: fairlane.log.v1.Job.state:type_name -> fairlane.log.v1.State
-	15, // 76: fairlane.log.v1.Job.labels:type_name -> fairlane.log.v1.Label
-	14, // 77: fairlane.log.v1.Job.limits:type_name -> fairlane.log.v1.Limits
-	24, // 78: fairlane.log.v1.Job.progress:type_name -> fairlane.log.v1.Progress
-	34, // 79: fairlane.log.v1.Queue.settings:type_name -> fairlane.log.v1.QueueSettings
-	62, // 80: fairlane.log.v1.Queue.counts:type_name -> fairlane.log.v1.Counts
-	81, // [81:81] is the sub-list for method output_type
-	81, // [81:81] is the sub-list for method input_type
-	81, // [81:81] is the sub-list for extension type_name
-	81, // [81:81] is the sub-list for extension extendee
-	0,  // [0:81] is the sub-list for field type_name
+	12,  // 0: fairlane.log.v1.Batch.commands:type_name -> fairlane.log.v1.Command
+	13,  // 1: fairlane.log.v1.Command.repeat:type_name -> fairlane.log.v1.Repeat
+	15,  // 2: fairlane.log.v1.Command.register:type_name -> fairlane.log.v1.Register
+	16,  // 3: fairlane.log.v1.Command.open_session:type_name -> fairlane.log.v1.OpenSession
+	17,  // 4: fairlane.log.v1.Command.drain:type_name -> fairlane.log.v1.Drain
+	18,  // 5: fairlane.log.v1.Command.deregister:type_name -> fairlane.log.v1.Deregister
+	22,  // 6: fairlane.log.v1.Command.enqueue:type_name -> fairlane.log.v1.Enqueue
+	23,  // 7: fairlane.log.v1.Command.claim:type_name -> fairlane.log.v1.Claim
+	24,  // 8: fairlane.log.v1.Command.heartbeat:type_name -> fairlane.log.v1.Heartbeat
+	25,  // 9: fairlane.log.v1.Command.finish:type_name -> fairlane.log.v1.Finish
+	34,  // 10: fairlane.log.v1.Command.release:type_name -> fairlane.log.v1.Release
+	35,  // 11: fairlane.log.v1.Command.cancel:type_name -> fairlane.log.v1.Cancel
+	36,  // 12: fairlane.log.v1.Command.retry:type_name -> fairlane.log.v1.Retry
+	40,  // 13: fairlane.log.v1.Command.set_queue:type_name -> fairlane.log.v1.SetQueue
+	41,  // 14: fairlane.log.v1.Command.delete_queue:type_name -> fairlane.log.v1.DeleteQueue
+	43,  // 15: fairlane.log.v1.Command.set_settings:type_name -> fairlane.log.v1.SetSettings
+	44,  // 16: fairlane.log.v1.Command.set_node:type_name -> fairlane.log.v1.SetNode
+	55,  // 17: fairlane.log.v1.Command.checkpoint:type_name -> fairlane.log.v1.Checkpoint
+	27,  // 18: fairlane.log.v1.Command.output:type_name -> fairlane.log.v1.Output
+	37,  // 19: fairlane.log.v1.Command.cancel_many:type_name -> fairlane.log.v1.CancelMany
+	38,  // 20: fairlane.log.v1.Command.retry_many:type_name -> fairlane.log.v1.RetryMany
+	47,  // 21: fairlane.log.v1.Command.put_schedule:type_name -> fairlane.log.v1.PutSchedule
+	48,  // 22: fairlane.log.v1.Command.delete_schedule:type_name -> fairlane.log.v1.DeleteSchedule
+	49,  // 23: fairlane.log.v1.Command.pause_schedule:type_name -> fairlane.log.v1.PauseSchedule
+	50,  // 24: fairlane.log.v1.Command.resume_schedule:type_name -> fairlane.log.v1.ResumeSchedule
+	51,  // 25: fairlane.log.v1.Command.trigger_schedule:type_name -> fairlane.log.v1.TriggerSchedule
+	52,  // 26: fairlane.log.v1.Command.backfill_schedule:type_name -> fairlane.log.v1.BackfillSchedule
+	53,  // 27: fairlane.log.v1.Command.fire:type_name -> fairlane.log.v1.Fire
+	14,  // 28: fairlane.log.v1.Register.lanes:type_name -> fairlane.log.v1.Lane
+	0,   // 29: fairlane.log.v1.Limits.on_timeout:type_name -> fairlane.log.v1.OnTimeout
+	19,  // 30: fairlane.log.v1.NewJob.limits:type_name -> fairlane.log.v1.Limits
+	20,  // 31: fairlane.log.v1.NewJob.labels:type_name -> fairlane.log.v1.Label
+	21,  // 32: fairlane.log.v1.Enqueue.jobs:type_name -> fairlane.log.v1.NewJob
+	30,  // 33: fairlane.log.v1.Finish.success:type_name -> fairlane.log.v1.Success
+	31,  // 34: fairlane.log.v1.Finish.failure:type_name -> fairlane.log.v1.Failure
+	32,  // 35: fairlane.log.v1.Finish.snooze:type_name -> fairlane.log.v1.Snooze
+	33,  // 36: fairlane.log.v1.Finish.next:type_name -> fairlane.log.v1.NextClaim
+	26,  // 37: fairlane.log.v1.Finish.rest:type_name -> fairlane.log.v1.OutputRest
+	28,  // 38: fairlane.log.v1.Output.parts:type_name -> fairlane.log.v1.OutputPart
+	29,  // 39: fairlane.log.v1.OutputPart.progress:type_name -> fairlane.log.v1.Progress
+	1,   // 40: fairlane.log.v1.QueueSettings.mode:type_name -> fairlane.log.v1.Mode
+	19,  // 41: fairlane.log.v1.QueueSettings.limits:type_name -> fairlane.log.v1.Limits
+	39,  // 42: fairlane.log.v1.SetQueue.settings:type_name -> fairlane.log.v1.QueueSettings
+	1,   // 43: fairlane.log.v1.Settings.default_mode:type_name -> fairlane.log.v1.Mode
+	19,  // 44: fairlane.log.v1.Settings.limits:type_name -> fairlane.log.v1.Limits
+	42,  // 45: fairlane.log.v1.SetSettings.settings:type_name -> fairlane.log.v1.Settings
+	2,   // 46: fairlane.log.v1.Schedule.catch_up:type_name -> fairlane.log.v1.CatchUp
+	3,   // 47: fairlane.log.v1.Schedule.overlap:type_name -> fairlane.log.v1.Overlap
+	21,  // 48: fairlane.log.v1.Schedule.template:type_name -> fairlane.log.v1.NewJob
+	45,  // 49: fairlane.log.v1.PutSchedule.schedule:type_name -> fairlane.log.v1.Schedule
+	46,  // 50: fairlane.log.v1.PutSchedule.passed:type_name -> fairlane.log.v1.Passed
+	46,  // 51: fairlane.log.v1.ResumeSchedule.passed:type_name -> fairlane.log.v1.Passed
+	54,  // 52: fairlane.log.v1.Fire.dues:type_name -> fairlane.log.v1.Due
+	57,  // 53: fairlane.log.v1.Result.refusal:type_name -> fairlane.log.v1.Refusal
+	59,  // 54: fairlane.log.v1.Result.session:type_name -> fairlane.log.v1.SessionResult
+	60,  // 55: fairlane.log.v1.Result.enqueue:type_name -> fairlane.log.v1.EnqueueResult
+	62,  // 56: fairlane.log.v1.Result.claim:type_name -> fairlane.log.v1.ClaimResult
+	63,  // 57: fairlane.log.v1.Result.heartbeat:type_name -> fairlane.log.v1.HeartbeatResult
+	64,  // 58: fairlane.log.v1.Result.finish:type_name -> fairlane.log.v1.FinishResult
+	65,  // 59: fairlane.log.v1.Result.release:type_name -> fairlane.log.v1.ReleaseResult
+	66,  // 60: fairlane.log.v1.Result.cancel:type_name -> fairlane.log.v1.CancelResult
+	67,  // 61: fairlane.log.v1.Result.retry:type_name -> fairlane.log.v1.RetryResult
+	74,  // 62: fairlane.log.v1.Result.queue:type_name -> fairlane.log.v1.QueueResult
+	75,  // 63: fairlane.log.v1.Result.settings:type_name -> fairlane.log.v1.SettingsResult
+	76,  // 64: fairlane.log.v1.Result.drain:type_name -> fairlane.log.v1.DrainResult
+	68,  // 65: fairlane.log.v1.Result.output:type_name -> fairlane.log.v1.OutputResult
+	70,  // 66: fairlane.log.v1.Result.many:type_name -> fairlane.log.v1.ManyResult
+	72,  // 67: fairlane.log.v1.Result.schedule:type_name -> fairlane.log.v1.ScheduleResult
+	73,  // 68: fairlane.log.v1.Result.fire:type_name -> fairlane.log.v1.FireResult
+	4,   // 69: fairlane.log.v1.Refusal.reason:type_name -> fairlane.log.v1.Reason
+	58,  // 70: fairlane.log.v1.Refusal.params:type_name -> fairlane.log.v1.Param
+	14,  // 71: fairlane.log.v1.SessionResult.lanes:type_name -> fairlane.log.v1.Lane
+	61,  // 72: fairlane.log.v1.EnqueueResult.outcomes:type_name -> fairlane.log.v1.EnqueueOutcome
+	57,  // 73: fairlane.log.v1.EnqueueOutcome.refusal:type_name -> fairlane.log.v1.Refusal
+	57,  // 74: fairlane.log.v1.ClaimResult.refusal:type_name -> fairlane.log.v1.Refusal
+	5,   // 75: fairlane.log.v1.ClaimResult.empty:type_name -> fairlane.log.v1.Empty
+	77,  // 76: fairlane.log.v1.ClaimResult.job:type_name -> fairlane.log.v1.Job
+	6,   // 77: fairlane.log.v1.HeartbeatResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
+	57,  // 78: fairlane.log.v1.FinishResult.refusal:type_name -> fairlane.log.v1.Refusal
+	9,   // 79: fairlane.log.v1.FinishResult.state:type_name -> fairlane.log.v1.State
+	62,  // 80: fairlane.log.v1.FinishResult.next:type_name -> fairlane.log.v1.ClaimResult
+	6,   // 81: fairlane.log.v1.ReleaseResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
+	9,   // 82: fairlane.log.v1.CancelResult.state:type_name -> fairlane.log.v1.State
+	69,  // 83: fairlane.log.v1.OutputResult.statuses:type_name -> fairlane.log.v1.OutputStatus
+	6,   // 84: fairlane.log.v1.OutputStatus.status:type_name -> fairlane.log.v1.ClaimStatus
+	57,  // 85: fairlane.log.v1.OutputStatus.refusal:type_name -> fairlane.log.v1.Refusal
+	71,  // 86: fairlane.log.v1.ManyResult.outcomes:type_name -> fairlane.log.v1.ManyOutcome
+	9,   // 87: fairlane.log.v1.ManyOutcome.state:type_name -> fairlane.log.v1.State
+	57,  // 88: fairlane.log.v1.ManyOutcome.refusal:type_name -> fairlane.log.v1.Refusal
+	7,   // 89: fairlane.log.v1.ScheduleResult.change:type_name -> fairlane.log.v1.ScheduleChange
+	8,   // 90: fairlane.log.v1.FireResult.statuses:type_name -> fairlane.log.v1.FireStatus
+	78,  // 91: fairlane.log.v1.QueueResult.queue:type_name -> fairlane.log.v1.Queue
+	42,  // 92: fairlane.log.v1.SettingsResult.settings:type_name -> fairlane.log.v1.Settings
+	9,   // 93: fairlane.log.v1.Job.state:type_name -> fairlane.log.v1.State
+	20,  // 94: fairlane.log.v1.Job.labels:type_name -> fairlane.log.v1.Label
+	19,  // 95: fairlane.log.v1.Job.limits:type_name -> fairlane.log.v1.Limits
+	29,  // 96: fairlane.log.v1.Job.progress:type_name -> fairlane.log.v1.Progress
+	10,  // 97: fairlane.log.v1.Job.fire_cause:type_name -> fairlane.log.v1.FireCause
+	39,  // 98: fairlane.log.v1.Queue.settings:type_name -> fairlane.log.v1.QueueSettings
+	79,  // 99: fairlane.log.v1.Queue.counts:type_name -> fairlane.log.v1.Counts
+	100, // [100:100] is the sub-list for method output_type
+	100, // [100:100] is the sub-list for method input_type
+	100, // [100:100] is the sub-list for extension type_name
+	100, // [100:100] is the sub-list for extension extendee
+	0,   // [0:100] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_log_v1_batch_proto_init() }
@@ -5246,6 +6845,13 @@ func file_fairlane_log_v1_batch_proto_init() {
 		(*Command_Output)(nil),
 		(*Command_CancelMany)(nil),
 		(*Command_RetryMany)(nil),
+		(*Command_PutSchedule)(nil),
+		(*Command_DeleteSchedule)(nil),
+		(*Command_PauseSchedule)(nil),
+		(*Command_ResumeSchedule)(nil),
+		(*Command_TriggerSchedule)(nil),
+		(*Command_BackfillSchedule)(nil),
+		(*Command_Fire)(nil),
 	}
 	file_fairlane_log_v1_batch_proto_msgTypes[8].OneofWrappers = []any{}
 	file_fairlane_log_v1_batch_proto_msgTypes[14].OneofWrappers = []any{
@@ -5257,7 +6863,8 @@ func file_fairlane_log_v1_batch_proto_init() {
 	file_fairlane_log_v1_batch_proto_msgTypes[28].OneofWrappers = []any{}
 	file_fairlane_log_v1_batch_proto_msgTypes[29].OneofWrappers = []any{}
 	file_fairlane_log_v1_batch_proto_msgTypes[31].OneofWrappers = []any{}
-	file_fairlane_log_v1_batch_proto_msgTypes[35].OneofWrappers = []any{
+	file_fairlane_log_v1_batch_proto_msgTypes[34].OneofWrappers = []any{}
+	file_fairlane_log_v1_batch_proto_msgTypes[45].OneofWrappers = []any{
 		(*Result_Session)(nil),
 		(*Result_Enqueue)(nil),
 		(*Result_Claim)(nil),
@@ -5271,14 +6878,16 @@ func file_fairlane_log_v1_batch_proto_init() {
 		(*Result_Drain)(nil),
 		(*Result_Output)(nil),
 		(*Result_Many)(nil),
+		(*Result_Schedule)(nil),
+		(*Result_Fire)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_log_v1_batch_proto_rawDesc), len(file_fairlane_log_v1_batch_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   57,
+			NumEnums:      11,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

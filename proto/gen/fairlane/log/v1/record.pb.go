@@ -55,6 +55,8 @@ const (
 	// The worker let go of a job that had been cancelled.
 	StepKind_STEP_KIND_LET_GO          StepKind = 18
 	StepKind_STEP_KIND_RETRIED_BY_HAND StepKind = 19
+	// A schedule made it for the fire time until_ms. Since rules 3.
+	StepKind_STEP_KIND_FIRED StepKind = 20
 )
 
 // Enum value maps for StepKind.
@@ -80,6 +82,7 @@ var (
 		17: "STEP_KIND_CANCELLED",
 		18: "STEP_KIND_LET_GO",
 		19: "STEP_KIND_RETRIED_BY_HAND",
+		20: "STEP_KIND_FIRED",
 	}
 	StepKind_value = map[string]int32{
 		"STEP_KIND_UNSPECIFIED":       0,
@@ -102,6 +105,7 @@ var (
 		"STEP_KIND_CANCELLED":         17,
 		"STEP_KIND_LET_GO":            18,
 		"STEP_KIND_RETRIED_BY_HAND":   19,
+		"STEP_KIND_FIRED":             20,
 	}
 )
 
@@ -132,6 +136,156 @@ func (StepKind) EnumDescriptor() ([]byte, []int) {
 	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{0}
 }
 
+type TickResult int32
+
+const (
+	TickResult_TICK_RESULT_UNSPECIFIED TickResult = 0
+	TickResult_TICK_RESULT_FIRED       TickResult = 1
+	TickResult_TICK_RESULT_MISSED      TickResult = 2
+	TickResult_TICK_RESULT_SKIPPED     TickResult = 3
+	TickResult_TICK_RESULT_COALESCED   TickResult = 4
+)
+
+// Enum value maps for TickResult.
+var (
+	TickResult_name = map[int32]string{
+		0: "TICK_RESULT_UNSPECIFIED",
+		1: "TICK_RESULT_FIRED",
+		2: "TICK_RESULT_MISSED",
+		3: "TICK_RESULT_SKIPPED",
+		4: "TICK_RESULT_COALESCED",
+	}
+	TickResult_value = map[string]int32{
+		"TICK_RESULT_UNSPECIFIED": 0,
+		"TICK_RESULT_FIRED":       1,
+		"TICK_RESULT_MISSED":      2,
+		"TICK_RESULT_SKIPPED":     3,
+		"TICK_RESULT_COALESCED":   4,
+	}
+)
+
+func (x TickResult) Enum() *TickResult {
+	p := new(TickResult)
+	*p = x
+	return p
+}
+
+func (x TickResult) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TickResult) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_log_v1_record_proto_enumTypes[1].Descriptor()
+}
+
+func (TickResult) Type() protoreflect.EnumType {
+	return &file_fairlane_log_v1_record_proto_enumTypes[1]
+}
+
+func (x TickResult) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TickResult.Descriptor instead.
+func (TickResult) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{1}
+}
+
+type TickReason int32
+
+const (
+	TickReason_TICK_REASON_UNSPECIFIED TickReason = 0
+	// Fired: a tick, one that was caught up, by a backfill, by a trigger.
+	TickReason_TICK_REASON_ON_TIME   TickReason = 1
+	TickReason_TICK_REASON_CAUGHT_UP TickReason = 2
+	TickReason_TICK_REASON_BACKFILL  TickReason = 3
+	TickReason_TICK_REASON_TRIGGER   TickReason = 4
+	// Missed: later than the grace.
+	TickReason_TICK_REASON_GRACE TickReason = 5
+	// Missed: more than 1,000 to catch up.
+	TickReason_TICK_REASON_BACKLOG_FULL TickReason = 6
+	// Skipped: as many instances as may run were there.
+	TickReason_TICK_REASON_MAX_INSTANCES TickReason = 7
+	// Skipped: 100 ticks waited already.
+	TickReason_TICK_REASON_LINE_FULL TickReason = 8
+	// Skipped: several were due at once, and catch_up is skip.
+	TickReason_TICK_REASON_CATCH_UP_SKIP TickReason = 9
+	TickReason_TICK_REASON_PAUSED        TickReason = 10
+	// Skipped: the schedule was changed while they were due.
+	TickReason_TICK_REASON_EDITED TickReason = 11
+	// Skipped: less than min_interval since the last start.
+	TickReason_TICK_REASON_MIN_INTERVAL TickReason = 12
+	// Skipped: the machine refused the job; refusal says why.
+	TickReason_TICK_REASON_REFUSED TickReason = 13
+	// Coalesced: a newer one of several due at once stands for it.
+	TickReason_TICK_REASON_NEWER TickReason = 14
+)
+
+// Enum value maps for TickReason.
+var (
+	TickReason_name = map[int32]string{
+		0:  "TICK_REASON_UNSPECIFIED",
+		1:  "TICK_REASON_ON_TIME",
+		2:  "TICK_REASON_CAUGHT_UP",
+		3:  "TICK_REASON_BACKFILL",
+		4:  "TICK_REASON_TRIGGER",
+		5:  "TICK_REASON_GRACE",
+		6:  "TICK_REASON_BACKLOG_FULL",
+		7:  "TICK_REASON_MAX_INSTANCES",
+		8:  "TICK_REASON_LINE_FULL",
+		9:  "TICK_REASON_CATCH_UP_SKIP",
+		10: "TICK_REASON_PAUSED",
+		11: "TICK_REASON_EDITED",
+		12: "TICK_REASON_MIN_INTERVAL",
+		13: "TICK_REASON_REFUSED",
+		14: "TICK_REASON_NEWER",
+	}
+	TickReason_value = map[string]int32{
+		"TICK_REASON_UNSPECIFIED":   0,
+		"TICK_REASON_ON_TIME":       1,
+		"TICK_REASON_CAUGHT_UP":     2,
+		"TICK_REASON_BACKFILL":      3,
+		"TICK_REASON_TRIGGER":       4,
+		"TICK_REASON_GRACE":         5,
+		"TICK_REASON_BACKLOG_FULL":  6,
+		"TICK_REASON_MAX_INSTANCES": 7,
+		"TICK_REASON_LINE_FULL":     8,
+		"TICK_REASON_CATCH_UP_SKIP": 9,
+		"TICK_REASON_PAUSED":        10,
+		"TICK_REASON_EDITED":        11,
+		"TICK_REASON_MIN_INTERVAL":  12,
+		"TICK_REASON_REFUSED":       13,
+		"TICK_REASON_NEWER":         14,
+	}
+)
+
+func (x TickReason) Enum() *TickReason {
+	p := new(TickReason)
+	*p = x
+	return p
+}
+
+func (x TickReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TickReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlane_log_v1_record_proto_enumTypes[2].Descriptor()
+}
+
+func (TickReason) Type() protoreflect.EnumType {
+	return &file_fairlane_log_v1_record_proto_enumTypes[2]
+}
+
+func (x TickReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TickReason.Descriptor instead.
+func (TickReason) EnumDescriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{2}
+}
+
 type HeaderRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint32                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -150,7 +304,10 @@ type HeaderRecord struct {
 	// finished: accepted finishes.
 	Finished uint64 `protobuf:"varint,14,opt,name=finished,proto3" json:"finished,omitempty"`
 	// rules: the highest of all batches so far; 0: 1.
-	Rules         uint32 `protobuf:"varint,15,opt,name=rules,proto3" json:"rules,omitempty"`
+	Rules uint32 `protobuf:"varint,15,opt,name=rules,proto3" json:"rules,omitempty"`
+	// Since rules 3.
+	LastSchedule  uint64 `protobuf:"varint,16,opt,name=last_schedule,json=lastSchedule,proto3" json:"last_schedule,omitempty"`
+	LastTick      uint64 `protobuf:"varint,17,opt,name=last_tick,json=lastTick,proto3" json:"last_tick,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,6 +443,20 @@ func (x *HeaderRecord) GetFinished() uint64 {
 func (x *HeaderRecord) GetRules() uint32 {
 	if x != nil {
 		return x.Rules
+	}
+	return 0
+}
+
+func (x *HeaderRecord) GetLastSchedule() uint64 {
+	if x != nil {
+		return x.LastSchedule
+	}
+	return 0
+}
+
+func (x *HeaderRecord) GetLastTick() uint64 {
+	if x != nil {
+		return x.LastTick
 	}
 	return 0
 }
@@ -1458,6 +1629,498 @@ func (x *ChunkRecord) GetData() []byte {
 	return nil
 }
 
+// ScheduleRecord. Since rules 3, as what follows.
+type ScheduleRecord struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Schedule *Schedule              `protobuf:"bytes,2,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	Revision uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Paused   bool                   `protobuf:"varint,4,opt,name=paused,proto3" json:"paused,omitempty"`
+	OffsetMs int64                  `protobuf:"varint,5,opt,name=offset_ms,json=offsetMs,proto3" json:"offset_ms,omitempty"`
+	AnchorMs int64                  `protobuf:"varint,6,opt,name=anchor_ms,json=anchorMs,proto3" json:"anchor_ms,omitempty"`
+	// next_ms on the grid; 0: none is to come.
+	NextMs    int64           `protobuf:"varint,7,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
+	CreatedMs int64           `protobuf:"varint,8,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	ChangedMs int64           `protobuf:"varint,9,opt,name=changed_ms,json=changedMs,proto3" json:"changed_ms,omitempty"`
+	Totals    *ScheduleTotals `protobuf:"bytes,10,opt,name=totals,proto3" json:"totals,omitempty"`
+	// last run: of the job that was claimed last. last_end_ms and last_state belong to the job that ended last.
+	LastStartMs int64  `protobuf:"varint,11,opt,name=last_start_ms,json=lastStartMs,proto3" json:"last_start_ms,omitempty"`
+	LastEndMs   int64  `protobuf:"varint,12,opt,name=last_end_ms,json=lastEndMs,proto3" json:"last_end_ms,omitempty"`
+	LastJob     uint64 `protobuf:"varint,13,opt,name=last_job,json=lastJob,proto3" json:"last_job,omitempty"`
+	LastState   State  `protobuf:"varint,14,opt,name=last_state,json=lastState,proto3,enum=fairlane.log.v1.State" json:"last_state,omitempty"`
+	// taken_ms is the newest grid time that is over; next_ms is later.
+	TakenMs       int64 `protobuf:"varint,15,opt,name=taken_ms,json=takenMs,proto3" json:"taken_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleRecord) Reset() {
+	*x = ScheduleRecord{}
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleRecord) ProtoMessage() {}
+
+func (x *ScheduleRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleRecord.ProtoReflect.Descriptor instead.
+func (*ScheduleRecord) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ScheduleRecord) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetSchedule() *Schedule {
+	if x != nil {
+		return x.Schedule
+	}
+	return nil
+}
+
+func (x *ScheduleRecord) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *ScheduleRecord) GetOffsetMs() int64 {
+	if x != nil {
+		return x.OffsetMs
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetAnchorMs() int64 {
+	if x != nil {
+		return x.AnchorMs
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetNextMs() int64 {
+	if x != nil {
+		return x.NextMs
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetCreatedMs() int64 {
+	if x != nil {
+		return x.CreatedMs
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetChangedMs() int64 {
+	if x != nil {
+		return x.ChangedMs
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetTotals() *ScheduleTotals {
+	if x != nil {
+		return x.Totals
+	}
+	return nil
+}
+
+func (x *ScheduleRecord) GetLastStartMs() int64 {
+	if x != nil {
+		return x.LastStartMs
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetLastEndMs() int64 {
+	if x != nil {
+		return x.LastEndMs
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetLastJob() uint64 {
+	if x != nil {
+		return x.LastJob
+	}
+	return 0
+}
+
+func (x *ScheduleRecord) GetLastState() State {
+	if x != nil {
+		return x.LastState
+	}
+	return State_STATE_UNSPECIFIED
+}
+
+func (x *ScheduleRecord) GetTakenMs() int64 {
+	if x != nil {
+		return x.TakenMs
+	}
+	return 0
+}
+
+// ScheduleTotals count ticks since the schedule was made. fired + missed + skipped + coalesced + waiting = grid times that are over.
+type ScheduleTotals struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Fired     uint64                 `protobuf:"varint,1,opt,name=fired,proto3" json:"fired,omitempty"`
+	Missed    uint64                 `protobuf:"varint,2,opt,name=missed,proto3" json:"missed,omitempty"`
+	Skipped   uint64                 `protobuf:"varint,3,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	Coalesced uint64                 `protobuf:"varint,4,opt,name=coalesced,proto3" json:"coalesced,omitempty"`
+	// triggered and backfilled runs are no ticks of the grid.
+	Triggered  uint64 `protobuf:"varint,5,opt,name=triggered,proto3" json:"triggered,omitempty"`
+	Backfilled uint64 `protobuf:"varint,6,opt,name=backfilled,proto3" json:"backfilled,omitempty"`
+	// late_ms of the last fire, of all fires together, and the longest.
+	LastLateMs    int64 `protobuf:"varint,7,opt,name=last_late_ms,json=lastLateMs,proto3" json:"last_late_ms,omitempty"`
+	SumLateMs     int64 `protobuf:"varint,8,opt,name=sum_late_ms,json=sumLateMs,proto3" json:"sum_late_ms,omitempty"`
+	MostLateMs    int64 `protobuf:"varint,9,opt,name=most_late_ms,json=mostLateMs,proto3" json:"most_late_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleTotals) Reset() {
+	*x = ScheduleTotals{}
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleTotals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleTotals) ProtoMessage() {}
+
+func (x *ScheduleTotals) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleTotals.ProtoReflect.Descriptor instead.
+func (*ScheduleTotals) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ScheduleTotals) GetFired() uint64 {
+	if x != nil {
+		return x.Fired
+	}
+	return 0
+}
+
+func (x *ScheduleTotals) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+func (x *ScheduleTotals) GetSkipped() uint64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
+func (x *ScheduleTotals) GetCoalesced() uint64 {
+	if x != nil {
+		return x.Coalesced
+	}
+	return 0
+}
+
+func (x *ScheduleTotals) GetTriggered() uint64 {
+	if x != nil {
+		return x.Triggered
+	}
+	return 0
+}
+
+func (x *ScheduleTotals) GetBackfilled() uint64 {
+	if x != nil {
+		return x.Backfilled
+	}
+	return 0
+}
+
+func (x *ScheduleTotals) GetLastLateMs() int64 {
+	if x != nil {
+		return x.LastLateMs
+	}
+	return 0
+}
+
+func (x *ScheduleTotals) GetSumLateMs() int64 {
+	if x != nil {
+		return x.SumLateMs
+	}
+	return 0
+}
+
+func (x *ScheduleTotals) GetMostLateMs() int64 {
+	if x != nil {
+		return x.MostLateMs
+	}
+	return 0
+}
+
+// WaitingTickRecord is a tick that waits for an instance to end. Its number orders it.
+type WaitingTickRecord struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Schedule uint64                 `protobuf:"varint,1,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	Number   uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	FireMs   int64                  `protobuf:"varint,3,opt,name=fire_ms,json=fireMs,proto3" json:"fire_ms,omitempty"`
+	Cause    FireCause              `protobuf:"varint,4,opt,name=cause,proto3,enum=fairlane.log.v1.FireCause" json:"cause,omitempty"`
+	// deadline_ms on the wall clock, after which it is missed; 0: none.
+	DeadlineMs    int64 `protobuf:"varint,5,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitingTickRecord) Reset() {
+	*x = WaitingTickRecord{}
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitingTickRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitingTickRecord) ProtoMessage() {}
+
+func (x *WaitingTickRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitingTickRecord.ProtoReflect.Descriptor instead.
+func (*WaitingTickRecord) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *WaitingTickRecord) GetSchedule() uint64 {
+	if x != nil {
+		return x.Schedule
+	}
+	return 0
+}
+
+func (x *WaitingTickRecord) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *WaitingTickRecord) GetFireMs() int64 {
+	if x != nil {
+		return x.FireMs
+	}
+	return 0
+}
+
+func (x *WaitingTickRecord) GetCause() FireCause {
+	if x != nil {
+		return x.Cause
+	}
+	return FireCause_FIRE_CAUSE_UNSPECIFIED
+}
+
+func (x *WaitingTickRecord) GetDeadlineMs() int64 {
+	if x != nil {
+		return x.DeadlineMs
+	}
+	return 0
+}
+
+// TickRecord is what became of one tick, or of several that follow each other. The newest of a schedule are kept.
+type TickRecord struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Schedule uint64                 `protobuf:"varint,1,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	Number   uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Result   TickResult             `protobuf:"varint,3,opt,name=result,proto3,enum=fairlane.log.v1.TickResult" json:"result,omitempty"`
+	Reason   TickReason             `protobuf:"varint,4,opt,name=reason,proto3,enum=fairlane.log.v1.TickReason" json:"reason,omitempty"`
+	// fire times, on the grid. One tick: both are the same. A trigger: when it was.
+	FirstMs int64  `protobuf:"varint,5,opt,name=first_ms,json=firstMs,proto3" json:"first_ms,omitempty"`
+	LastMs  int64  `protobuf:"varint,6,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	Count   int64  `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	More    bool   `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
+	AtMs    int64  `protobuf:"varint,9,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Index   uint64 `protobuf:"varint,10,opt,name=index,proto3" json:"index,omitempty"`
+	// late_ms after last_ms + offset.
+	LateMs        int64    `protobuf:"varint,11,opt,name=late_ms,json=lateMs,proto3" json:"late_ms,omitempty"`
+	Job           uint64   `protobuf:"varint,12,opt,name=job,proto3" json:"job,omitempty"`
+	Refusal       *Refusal `protobuf:"bytes,13,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TickRecord) Reset() {
+	*x = TickRecord{}
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TickRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TickRecord) ProtoMessage() {}
+
+func (x *TickRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TickRecord.ProtoReflect.Descriptor instead.
+func (*TickRecord) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *TickRecord) GetSchedule() uint64 {
+	if x != nil {
+		return x.Schedule
+	}
+	return 0
+}
+
+func (x *TickRecord) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *TickRecord) GetResult() TickResult {
+	if x != nil {
+		return x.Result
+	}
+	return TickResult_TICK_RESULT_UNSPECIFIED
+}
+
+func (x *TickRecord) GetReason() TickReason {
+	if x != nil {
+		return x.Reason
+	}
+	return TickReason_TICK_REASON_UNSPECIFIED
+}
+
+func (x *TickRecord) GetFirstMs() int64 {
+	if x != nil {
+		return x.FirstMs
+	}
+	return 0
+}
+
+func (x *TickRecord) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *TickRecord) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *TickRecord) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *TickRecord) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *TickRecord) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *TickRecord) GetLateMs() int64 {
+	if x != nil {
+		return x.LateMs
+	}
+	return 0
+}
+
+func (x *TickRecord) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *TickRecord) GetRefusal() *Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
+}
+
 type EndRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
@@ -1468,7 +2131,7 @@ type EndRecord struct {
 
 func (x *EndRecord) Reset() {
 	*x = EndRecord{}
-	mi := &file_fairlane_log_v1_record_proto_msgTypes[15]
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +2143,7 @@ func (x *EndRecord) String() string {
 func (*EndRecord) ProtoMessage() {}
 
 func (x *EndRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_record_proto_msgTypes[15]
+	mi := &file_fairlane_log_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +2156,7 @@ func (x *EndRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndRecord.ProtoReflect.Descriptor instead.
 func (*EndRecord) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{15}
+	return file_fairlane_log_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EndRecord) GetRecords() uint64 {
@@ -1514,7 +2177,7 @@ var File_fairlane_log_v1_record_proto protoreflect.FileDescriptor
 
 const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\xd7\x03\n" +
+	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\x99\x04\n" +
 	"\fHeaderRecord\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\rR\x05epoch\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x17\n" +
@@ -1535,7 +2198,9 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\x0elast_exclusion\x18\f \x01(\x04R\rlastExclusion\x125\n" +
 	"\bsettings\x18\r \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\x12\x1a\n" +
 	"\bfinished\x18\x0e \x01(\x04R\bfinished\x12\x14\n" +
-	"\x05rules\x18\x0f \x01(\rR\x05rules\"u\n" +
+	"\x05rules\x18\x0f \x01(\rR\x05rules\x12#\n" +
+	"\rlast_schedule\x18\x10 \x01(\x04R\flastSchedule\x12\x1b\n" +
+	"\tlast_tick\x18\x11 \x01(\x04R\blastTick\"u\n" +
 	"\vQueueRecord\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1e.fairlane.log.v1.QueueSettingsR\bsettings\x12\x16\n" +
@@ -1636,10 +2301,67 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x12\n" +
-	"\x04data\x18\x04 \x01(\fR\x04data\"=\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\"\x86\x04\n" +
+	"\x0eScheduleRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x125\n" +
+	"\bschedule\x18\x02 \x01(\v2\x19.fairlane.log.v1.ScheduleR\bschedule\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x16\n" +
+	"\x06paused\x18\x04 \x01(\bR\x06paused\x12\x1b\n" +
+	"\toffset_ms\x18\x05 \x01(\x03R\boffsetMs\x12\x1b\n" +
+	"\tanchor_ms\x18\x06 \x01(\x03R\banchorMs\x12\x17\n" +
+	"\anext_ms\x18\a \x01(\x03R\x06nextMs\x12\x1d\n" +
+	"\n" +
+	"created_ms\x18\b \x01(\x03R\tcreatedMs\x12\x1d\n" +
+	"\n" +
+	"changed_ms\x18\t \x01(\x03R\tchangedMs\x127\n" +
+	"\x06totals\x18\n" +
+	" \x01(\v2\x1f.fairlane.log.v1.ScheduleTotalsR\x06totals\x12\"\n" +
+	"\rlast_start_ms\x18\v \x01(\x03R\vlastStartMs\x12\x1e\n" +
+	"\vlast_end_ms\x18\f \x01(\x03R\tlastEndMs\x12\x19\n" +
+	"\blast_job\x18\r \x01(\x04R\alastJob\x125\n" +
+	"\n" +
+	"last_state\x18\x0e \x01(\x0e2\x16.fairlane.log.v1.StateR\tlastState\x12\x19\n" +
+	"\btaken_ms\x18\x0f \x01(\x03R\atakenMs\"\x98\x02\n" +
+	"\x0eScheduleTotals\x12\x14\n" +
+	"\x05fired\x18\x01 \x01(\x04R\x05fired\x12\x16\n" +
+	"\x06missed\x18\x02 \x01(\x04R\x06missed\x12\x18\n" +
+	"\askipped\x18\x03 \x01(\x04R\askipped\x12\x1c\n" +
+	"\tcoalesced\x18\x04 \x01(\x04R\tcoalesced\x12\x1c\n" +
+	"\ttriggered\x18\x05 \x01(\x04R\ttriggered\x12\x1e\n" +
+	"\n" +
+	"backfilled\x18\x06 \x01(\x04R\n" +
+	"backfilled\x12 \n" +
+	"\flast_late_ms\x18\a \x01(\x03R\n" +
+	"lastLateMs\x12\x1e\n" +
+	"\vsum_late_ms\x18\b \x01(\x03R\tsumLateMs\x12 \n" +
+	"\fmost_late_ms\x18\t \x01(\x03R\n" +
+	"mostLateMs\"\xb3\x01\n" +
+	"\x11WaitingTickRecord\x12\x1a\n" +
+	"\bschedule\x18\x01 \x01(\x04R\bschedule\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x17\n" +
+	"\afire_ms\x18\x03 \x01(\x03R\x06fireMs\x120\n" +
+	"\x05cause\x18\x04 \x01(\x0e2\x1a.fairlane.log.v1.FireCauseR\x05cause\x12\x1f\n" +
+	"\vdeadline_ms\x18\x05 \x01(\x03R\n" +
+	"deadlineMs\"\x92\x03\n" +
+	"\n" +
+	"TickRecord\x12\x1a\n" +
+	"\bschedule\x18\x01 \x01(\x04R\bschedule\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x123\n" +
+	"\x06result\x18\x03 \x01(\x0e2\x1b.fairlane.log.v1.TickResultR\x06result\x123\n" +
+	"\x06reason\x18\x04 \x01(\x0e2\x1b.fairlane.log.v1.TickReasonR\x06reason\x12\x19\n" +
+	"\bfirst_ms\x18\x05 \x01(\x03R\afirstMs\x12\x17\n" +
+	"\alast_ms\x18\x06 \x01(\x03R\x06lastMs\x12\x14\n" +
+	"\x05count\x18\a \x01(\x03R\x05count\x12\x12\n" +
+	"\x04more\x18\b \x01(\bR\x04more\x12\x13\n" +
+	"\x05at_ms\x18\t \x01(\x03R\x04atMs\x12\x14\n" +
+	"\x05index\x18\n" +
+	" \x01(\x04R\x05index\x12\x17\n" +
+	"\alate_ms\x18\v \x01(\x03R\x06lateMs\x12\x10\n" +
+	"\x03job\x18\f \x01(\x04R\x03job\x122\n" +
+	"\arefusal\x18\r \x01(\v2\x18.fairlane.log.v1.RefusalR\arefusal\"=\n" +
 	"\tEndRecord\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecords\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\fR\x06sha256*\x8f\x04\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256*\xa4\x04\n" +
 	"\bStepKind\x12\x19\n" +
 	"\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12STEP_KIND_ENQUEUED\x10\x01\x12\x15\n" +
@@ -1661,7 +2383,33 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\x15STEP_KIND_WORKER_GONE\x10\x10\x12\x17\n" +
 	"\x13STEP_KIND_CANCELLED\x10\x11\x12\x14\n" +
 	"\x10STEP_KIND_LET_GO\x10\x12\x12\x1d\n" +
-	"\x19STEP_KIND_RETRIED_BY_HAND\x10\x13BHZFgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1;logv1b\x06proto3"
+	"\x19STEP_KIND_RETRIED_BY_HAND\x10\x13\x12\x13\n" +
+	"\x0fSTEP_KIND_FIRED\x10\x14*\x8c\x01\n" +
+	"\n" +
+	"TickResult\x12\x1b\n" +
+	"\x17TICK_RESULT_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11TICK_RESULT_FIRED\x10\x01\x12\x16\n" +
+	"\x12TICK_RESULT_MISSED\x10\x02\x12\x17\n" +
+	"\x13TICK_RESULT_SKIPPED\x10\x03\x12\x19\n" +
+	"\x15TICK_RESULT_COALESCED\x10\x04*\x9c\x03\n" +
+	"\n" +
+	"TickReason\x12\x1b\n" +
+	"\x17TICK_REASON_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13TICK_REASON_ON_TIME\x10\x01\x12\x19\n" +
+	"\x15TICK_REASON_CAUGHT_UP\x10\x02\x12\x18\n" +
+	"\x14TICK_REASON_BACKFILL\x10\x03\x12\x17\n" +
+	"\x13TICK_REASON_TRIGGER\x10\x04\x12\x15\n" +
+	"\x11TICK_REASON_GRACE\x10\x05\x12\x1c\n" +
+	"\x18TICK_REASON_BACKLOG_FULL\x10\x06\x12\x1d\n" +
+	"\x19TICK_REASON_MAX_INSTANCES\x10\a\x12\x19\n" +
+	"\x15TICK_REASON_LINE_FULL\x10\b\x12\x1d\n" +
+	"\x19TICK_REASON_CATCH_UP_SKIP\x10\t\x12\x16\n" +
+	"\x12TICK_REASON_PAUSED\x10\n" +
+	"\x12\x16\n" +
+	"\x12TICK_REASON_EDITED\x10\v\x12\x1c\n" +
+	"\x18TICK_REASON_MIN_INTERVAL\x10\f\x12\x17\n" +
+	"\x13TICK_REASON_REFUSED\x10\r\x12\x15\n" +
+	"\x11TICK_REASON_NEWER\x10\x0eBHZFgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1;logv1b\x06proto3"
 
 var (
 	file_fairlane_log_v1_record_proto_rawDescOnce sync.Once
@@ -1675,51 +2423,67 @@ func file_fairlane_log_v1_record_proto_rawDescGZIP() []byte {
 	return file_fairlane_log_v1_record_proto_rawDescData
 }
 
-var file_fairlane_log_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fairlane_log_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_fairlane_log_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_fairlane_log_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_fairlane_log_v1_record_proto_goTypes = []any{
-	(StepKind)(0),           // 0: fairlane.log.v1.StepKind
-	(*HeaderRecord)(nil),    // 1: fairlane.log.v1.HeaderRecord
-	(*QueueRecord)(nil),     // 2: fairlane.log.v1.QueueRecord
-	(*ExclusionRecord)(nil), // 3: fairlane.log.v1.ExclusionRecord
-	(*FinishRecord)(nil),    // 4: fairlane.log.v1.FinishRecord
-	(*JobRecord)(nil),       // 5: fairlane.log.v1.JobRecord
-	(*ClaimRecord)(nil),     // 6: fairlane.log.v1.ClaimRecord
-	(*SessionRecord)(nil),   // 7: fairlane.log.v1.SessionRecord
-	(*AnswerRecord)(nil),    // 8: fairlane.log.v1.AnswerRecord
-	(*KeyRecord)(nil),       // 9: fairlane.log.v1.KeyRecord
-	(*TurnRecord)(nil),      // 10: fairlane.log.v1.TurnRecord
-	(*UserRecord)(nil),      // 11: fairlane.log.v1.UserRecord
-	(*Steps)(nil),           // 12: fairlane.log.v1.Steps
-	(*Step)(nil),            // 13: fairlane.log.v1.Step
-	(*DecisionRecord)(nil),  // 14: fairlane.log.v1.DecisionRecord
-	(*ChunkRecord)(nil),     // 15: fairlane.log.v1.ChunkRecord
-	(*EndRecord)(nil),       // 16: fairlane.log.v1.EndRecord
-	(*Settings)(nil),        // 17: fairlane.log.v1.Settings
-	(*QueueSettings)(nil),   // 18: fairlane.log.v1.QueueSettings
-	(State)(0),              // 19: fairlane.log.v1.State
-	(*Job)(nil),             // 20: fairlane.log.v1.Job
-	(*Lane)(nil),            // 21: fairlane.log.v1.Lane
-	(*Result)(nil),          // 22: fairlane.log.v1.Result
-	(Mode)(0),               // 23: fairlane.log.v1.Mode
+	(StepKind)(0),             // 0: fairlane.log.v1.StepKind
+	(TickResult)(0),           // 1: fairlane.log.v1.TickResult
+	(TickReason)(0),           // 2: fairlane.log.v1.TickReason
+	(*HeaderRecord)(nil),      // 3: fairlane.log.v1.HeaderRecord
+	(*QueueRecord)(nil),       // 4: fairlane.log.v1.QueueRecord
+	(*ExclusionRecord)(nil),   // 5: fairlane.log.v1.ExclusionRecord
+	(*FinishRecord)(nil),      // 6: fairlane.log.v1.FinishRecord
+	(*JobRecord)(nil),         // 7: fairlane.log.v1.JobRecord
+	(*ClaimRecord)(nil),       // 8: fairlane.log.v1.ClaimRecord
+	(*SessionRecord)(nil),     // 9: fairlane.log.v1.SessionRecord
+	(*AnswerRecord)(nil),      // 10: fairlane.log.v1.AnswerRecord
+	(*KeyRecord)(nil),         // 11: fairlane.log.v1.KeyRecord
+	(*TurnRecord)(nil),        // 12: fairlane.log.v1.TurnRecord
+	(*UserRecord)(nil),        // 13: fairlane.log.v1.UserRecord
+	(*Steps)(nil),             // 14: fairlane.log.v1.Steps
+	(*Step)(nil),              // 15: fairlane.log.v1.Step
+	(*DecisionRecord)(nil),    // 16: fairlane.log.v1.DecisionRecord
+	(*ChunkRecord)(nil),       // 17: fairlane.log.v1.ChunkRecord
+	(*ScheduleRecord)(nil),    // 18: fairlane.log.v1.ScheduleRecord
+	(*ScheduleTotals)(nil),    // 19: fairlane.log.v1.ScheduleTotals
+	(*WaitingTickRecord)(nil), // 20: fairlane.log.v1.WaitingTickRecord
+	(*TickRecord)(nil),        // 21: fairlane.log.v1.TickRecord
+	(*EndRecord)(nil),         // 22: fairlane.log.v1.EndRecord
+	(*Settings)(nil),          // 23: fairlane.log.v1.Settings
+	(*QueueSettings)(nil),     // 24: fairlane.log.v1.QueueSettings
+	(State)(0),                // 25: fairlane.log.v1.State
+	(*Job)(nil),               // 26: fairlane.log.v1.Job
+	(*Lane)(nil),              // 27: fairlane.log.v1.Lane
+	(*Result)(nil),            // 28: fairlane.log.v1.Result
+	(Mode)(0),                 // 29: fairlane.log.v1.Mode
+	(*Schedule)(nil),          // 30: fairlane.log.v1.Schedule
+	(FireCause)(0),            // 31: fairlane.log.v1.FireCause
+	(*Refusal)(nil),           // 32: fairlane.log.v1.Refusal
 }
 var file_fairlane_log_v1_record_proto_depIdxs = []int32{
-	17, // 0: fairlane.log.v1.HeaderRecord.settings:type_name -> fairlane.log.v1.Settings
-	18, // 1: fairlane.log.v1.QueueRecord.settings:type_name -> fairlane.log.v1.QueueSettings
-	19, // 2: fairlane.log.v1.FinishRecord.state:type_name -> fairlane.log.v1.State
-	20, // 3: fairlane.log.v1.JobRecord.job:type_name -> fairlane.log.v1.Job
-	3,  // 4: fairlane.log.v1.JobRecord.exclusions:type_name -> fairlane.log.v1.ExclusionRecord
-	4,  // 5: fairlane.log.v1.JobRecord.finish:type_name -> fairlane.log.v1.FinishRecord
-	21, // 6: fairlane.log.v1.SessionRecord.lanes:type_name -> fairlane.log.v1.Lane
-	22, // 7: fairlane.log.v1.AnswerRecord.result:type_name -> fairlane.log.v1.Result
-	13, // 8: fairlane.log.v1.Steps.steps:type_name -> fairlane.log.v1.Step
+	23, // 0: fairlane.log.v1.HeaderRecord.settings:type_name -> fairlane.log.v1.Settings
+	24, // 1: fairlane.log.v1.QueueRecord.settings:type_name -> fairlane.log.v1.QueueSettings
+	25, // 2: fairlane.log.v1.FinishRecord.state:type_name -> fairlane.log.v1.State
+	26, // 3: fairlane.log.v1.JobRecord.job:type_name -> fairlane.log.v1.Job
+	5,  // 4: fairlane.log.v1.JobRecord.exclusions:type_name -> fairlane.log.v1.ExclusionRecord
+	6,  // 5: fairlane.log.v1.JobRecord.finish:type_name -> fairlane.log.v1.FinishRecord
+	27, // 6: fairlane.log.v1.SessionRecord.lanes:type_name -> fairlane.log.v1.Lane
+	28, // 7: fairlane.log.v1.AnswerRecord.result:type_name -> fairlane.log.v1.Result
+	15, // 8: fairlane.log.v1.Steps.steps:type_name -> fairlane.log.v1.Step
 	0,  // 9: fairlane.log.v1.Step.kind:type_name -> fairlane.log.v1.StepKind
-	23, // 10: fairlane.log.v1.DecisionRecord.mode:type_name -> fairlane.log.v1.Mode
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	29, // 10: fairlane.log.v1.DecisionRecord.mode:type_name -> fairlane.log.v1.Mode
+	30, // 11: fairlane.log.v1.ScheduleRecord.schedule:type_name -> fairlane.log.v1.Schedule
+	19, // 12: fairlane.log.v1.ScheduleRecord.totals:type_name -> fairlane.log.v1.ScheduleTotals
+	25, // 13: fairlane.log.v1.ScheduleRecord.last_state:type_name -> fairlane.log.v1.State
+	31, // 14: fairlane.log.v1.WaitingTickRecord.cause:type_name -> fairlane.log.v1.FireCause
+	1,  // 15: fairlane.log.v1.TickRecord.result:type_name -> fairlane.log.v1.TickResult
+	2,  // 16: fairlane.log.v1.TickRecord.reason:type_name -> fairlane.log.v1.TickReason
+	32, // 17: fairlane.log.v1.TickRecord.refusal:type_name -> fairlane.log.v1.Refusal
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_log_v1_record_proto_init() }
@@ -1733,8 +2497,8 @@ func file_fairlane_log_v1_record_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_log_v1_record_proto_rawDesc), len(file_fairlane_log_v1_record_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   16,
+			NumEnums:      3,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
