@@ -17,7 +17,10 @@ type ages struct {
 // spareAges are kept without cleaning up.
 const spareAges = 64
 
-func (e *entry) gone() bool { return e.at < 0 }
+// gone is the position of an entry that is in no heap any more.
+const gone = -1
+
+func (e *entry) gone() bool { return e.at == gone }
 
 // add notes a job that waits from now on.
 func (a *ages) add(e *entry) {

@@ -29,7 +29,8 @@ type Standing struct {
 	Line     string
 	Position int // of the line in the offer's chain
 	Mode     Mode
-	// Claims by this offer come first, if the job of each ends before the next claim and nothing else happens.
+	// Claims by this offer come first, if the job of each ends before the next claim and nothing else happens: no coordinator puts its next
+	// job into the lines, either.
 	Claims uint64
 	// UserPosition among the jobs of the user in this line that the offer may take, from 1; UserWaiting is how many they are.
 	UserPosition, UserWaiting uint64

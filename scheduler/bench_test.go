@@ -69,6 +69,38 @@ func benchClaim(b *testing.B, line string, jobs, users, excluded int) {
 	}
 }
 
+// BenchmarkSequence is one claim of a coordinator's job that ends at once, with so many jobs of so many coordinators waiting: Next, Close,
+// Remove, Open, and Add of another job of the same coordinator.
+func BenchmarkSequence(b *testing.B) {
+	for _, jobs := range []int{1_000, 100_000} {
+		for _, coordinators := range []int{1, 1_000} {
+			b.Run(fmt.Sprintf("jobs=%d/coordinators=%d", jobs, coordinators), func(b *testing.B) { benchSequence(b, jobs, coordinators) })
+		}
+	}
+}
+
+func benchSequence(b *testing.B, jobs, coordinators int) {
+	board := NewBoard(facts{}, RoundRobin)
+	for i := range jobs {
+		board.Add(Job{ID: JobID(i), Queue: "default", User: "u", Place: Place(i), Coordinator: fmt.Sprint(i % coordinators), Due: int64(i)})
+	}
+	offer := Offer{Chain: []string{Any}}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		pick, ok := board.Next(offer)
+		if !ok {
+			b.Fatal("nothing waits")
+		}
+		j := pick.Job
+		board.CloseCoordinator(j.Coordinator)
+		board.Remove(j.ID)
+		board.OpenCoordinator(j.Coordinator)
+		j.ID, j.Place, j.Due = JobID(jobs+i), Place(jobs+i), int64(jobs+i)
+		board.Add(j)
+	}
+}
+
 // BenchmarkNext is the question alone.
 func BenchmarkNext(b *testing.B) {
 	board := NewBoard(facts{}, RoundRobin)

@@ -14,19 +14,23 @@ type Turns interface {
 //
 // Jobs lie in parts, one per queue and size; in a part every user has a heap of
 // jobs, and the users stand in two heaps: one for the line of the queue, one for
-// the line "*". Per size the open queues' parts stand in one more heap.
+// the line "*". Per size the open queues' parts stand in one more heap. Of the jobs
+// of a coordinator at most one stands anywhere.
 //
-// One caller at a time; Next, Has, FrontPriority, Oldest, Waiting and WaitingIn
-// change nothing and may run at the same time as each other.
+// One caller at a time; Next, Has, Stands, FrontPriority, Oldest, Waiting, WaitingIn,
+// WaitingOf, Head and Sequence change nothing and may run at the same time as each other.
 type Board struct {
 	turns  Turns
-	mode   Mode // of the line "*", and of queues without a mode of their own
-	jobs   map[JobID]*entry
+	mode   Mode              // of the line "*", and of queues without a mode of their own
+	jobs   map[JobID]*entry  // without a coordinator
 	queues map[string]*queue // never ranged over where the order shows
 	users  map[string]*user
 	star   [MaxSize + 1]heap[*part, byStarTop]
 	sizes  [MaxSize + 1]int // parts per size, so that Next skips sizes not in use
 	roll   Roll             // the same jobs, to be copied
+
+	sequenced    map[JobID]*sequenced // jobs of coordinators; the others are in jobs
+	coordinators map[string]*coordinator
 }
 
 // queue is kept, once known, until DropQueue.
@@ -58,24 +62,52 @@ func NewBoard(turns Turns, defaultMode Mode) *Board {
 		queues: make(map[string]*queue),
 		users:  make(map[string]*user),
 		roll:   newRoll(defaultMode),
+
+		sequenced:    make(map[JobID]*sequenced),
+		coordinators: make(map[string]*coordinator),
 	}
 }
 
-// Add puts a job into the lines. A job that is already there, or that names the
+// Add lets a job wait: it stands in the lines, unless its coordinator holds it back. A job that is already there, or that names the
 // queue "*", is a broken invariant: it panics.
 func (b *Board) Add(job Job) {
-	if _, there := b.jobs[job.ID]; there {
+	if b.Has(job.ID) {
 		panic(fmt.Sprintf("scheduler: job %d is added to the board twice", job.ID))
 	}
 	if job.Queue == Any || job.Size > MaxSize {
 		panic(fmt.Sprintf("scheduler: job %d has queue %q and size %d, which no job can have", job.ID, job.Queue, job.Size))
 	}
-	p := b.partOf(b.queueOf(job.Queue), job.Size)
-	u, isNew := b.userPartOf(p, job.User)
-	e := &entry{id: job.ID, place: job.Place, priority: job.Priority, owner: u}
+	q := b.queueOf(job.Queue)
+	q.waiting++
+	if job.Coordinator != "" {
+		b.addSequenced(q, job)
+		return
+	}
+	e := &entry{id: job.ID, place: job.Place, priority: job.Priority}
 	b.jobs[job.ID] = e
-	p.queue.waiting++
-	p.queue.ages.add(e)
+	q.ages.add(e)
+	b.stand(e, q, job.User, job.Size)
+}
+
+// Remove takes a job off the board and reports whether it was there.
+func (b *Board) Remove(id JobID) bool {
+	e, there := b.jobs[id]
+	if !there {
+		return b.removeSequenced(id)
+	}
+	delete(b.jobs, id)
+	q := e.owner.part.queue
+	q.waiting--
+	b.leave(e)
+	q.ages.settle(q.waiting)
+	return true
+}
+
+// stand puts a job into the lines.
+func (b *Board) stand(e *entry, q *queue, userName string, size Size) {
+	p := b.partOf(q, size)
+	u, isNew := b.userPartOf(p, userName)
+	e.owner = u
 	u.jobs.push(e)
 	b.roll.jobs.Set(e.standing())
 	if isNew {
@@ -85,36 +117,30 @@ func (b *Board) Add(job Job) {
 	}
 }
 
-// Remove takes a job out of the lines and reports whether it was there.
-func (b *Board) Remove(id JobID) bool {
-	e, there := b.jobs[id]
-	if !there {
-		return false
-	}
-	delete(b.jobs, id)
+// leave takes a job out of the lines.
+func (b *Board) leave(e *entry) {
 	u := e.owner
 	p := u.part
-	p.queue.waiting--
 	b.roll.jobs.Delete(e.standing())
 	if len(u.jobs.items) == 1 {
 		p.leave(u)
 		u.jobs.remove(0)
 		b.forget(u)
-	} else {
-		wasBest := e.at == 0
-		u.jobs.remove(e.at)
-		if wasBest {
-			p.moved(u)
-		}
+		return
 	}
-	p.queue.ages.settle(p.queue.waiting)
-	return true
+	wasBest := e.at == 0
+	u.jobs.remove(e.at)
+	if wasBest {
+		p.moved(u)
+	}
 }
 
-// Has reports whether the job waits.
+// Has reports whether the job waits, in the lines or held back.
 func (b *Board) Has(id JobID) bool {
-	_, there := b.jobs[id]
-	return there
+	if _, there := b.jobs[id]; there {
+		return true
+	}
+	return len(b.sequenced) > 0 && b.sequenced[id] != nil
 }
 
 // Served says that the user's turn in the line has changed.
@@ -150,8 +176,9 @@ func (b *Board) Served(line, userName string) {
 	}
 }
 
-// FrontPriority returns the highest priority that waits, closed or not: of the
-// user in the queue (round robin) or of the queue (fifo); false if none waits.
+// FrontPriority returns the highest priority that stands, closed or not: of the
+// user in the queue (round robin) or of the queue (fifo); false if none stands.
+// What a coordinator holds back does not count.
 func (b *Board) FrontPriority(queueName, userName string) (highest int32, found bool) {
 	q := b.queues[queueName]
 	if q == nil {
@@ -176,7 +203,7 @@ func (b *Board) FrontPriority(queueName, userName string) (highest int32, found 
 	return highest, found
 }
 
-// Oldest returns the job of a queue with the lowest place, closed or not; false if none waits.
+// Oldest returns the job of a queue with the lowest place, closed or held back or not; false if none waits.
 func (b *Board) Oldest(queueName string) (id JobID, found bool) {
 	if q := b.queues[queueName]; q != nil && q.waiting > 0 {
 		return q.ages.oldest().id, true
@@ -184,10 +211,10 @@ func (b *Board) Oldest(queueName string) (id JobID, found bool) {
 	return 0, false
 }
 
-// Waiting returns the number of waiting jobs, closed ones included.
-func (b *Board) Waiting() int { return len(b.jobs) }
+// Waiting returns the number of waiting jobs, those that are closed or held back included.
+func (b *Board) Waiting() int { return len(b.jobs) + len(b.sequenced) }
 
-// WaitingIn returns the number of waiting jobs of a queue, closed ones included.
+// WaitingIn returns the number of waiting jobs of a queue, those that are closed or held back included.
 func (b *Board) WaitingIn(queueName string) int {
 	if q := b.queues[queueName]; q != nil {
 		return q.waiting

@@ -74,6 +74,32 @@ func TestNothingIsKept(t *testing.T) {
 	}
 }
 
+// TestCoordinatorsAreForgotten: a coordinator is kept while jobs of it wait or it is closed.
+func TestCoordinatorsAreForgotten(t *testing.T) {
+	b := NewBoard(facts{}, RoundRobin)
+	for i := range 100 {
+		b.Add(Job{ID: JobID(i + 1), Queue: "a", Coordinator: string(rune('i' + i%2)), Due: int64(i % 7)})
+	}
+	mustPanic(t, func() { b.Add(Job{ID: 1, Queue: "a"}) })
+	if b.DropQueue("a") {
+		t.Error("a queue with jobs that are held back was dropped")
+	}
+	b.CloseCoordinator("i")
+	b.CloseCoordinator("later")
+	for i := range 100 {
+		b.Remove(JobID(i + 1))
+	}
+	if len(b.coordinators) != 2 || len(b.sequenced) != 0 || b.roll.sequence.Len() != 0 || b.Waiting() != 0 {
+		t.Errorf("%d coordinators and %d jobs are left", len(b.coordinators), b.Waiting())
+	}
+	b.OpenCoordinator("i")
+	b.OpenCoordinator("later")
+	b.OpenCoordinator("never")
+	if len(b.coordinators) != 0 || b.roll.busy.Len() != 0 || !b.DropQueue("a") {
+		t.Errorf("%d coordinators are left", len(b.coordinators))
+	}
+}
+
 // TestHeapsShrink floods one heap of each kind and drains it in both directions;
 // the order holds while the heaps give their memory back.
 func TestHeapsShrink(t *testing.T) {

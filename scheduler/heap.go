@@ -4,7 +4,7 @@ package scheduler
 // Types that implement it are empty structs.
 type order[T any] interface {
 	before(a, b T) bool      // a total order
-	placed(item T, at int32) // remembers the position; -1: not in the heap
+	placed(item T, at int32) // remembers the position; gone: not in the heap
 }
 
 // heap is an intrusive binary heap: an item knows its own position, so that it
@@ -33,7 +33,7 @@ func (h *heap[T, O]) push(item T) {
 func (h *heap[T, O]) remove(at int32) {
 	var o O
 	var zero T
-	o.placed(h.items[at], -1)
+	o.placed(h.items[at], gone)
 	last := len(h.items) - 1
 	moved := h.items[last]
 	h.items[last] = zero

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -26,6 +27,8 @@ type history struct {
 	place  Place
 	queues []string
 	users  []string
+
+	coordinators []string // "": none
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
@@ -37,8 +40,13 @@ func newHistory(t *testing.T, seed uint64) *history {
 			users = append(users, fmt.Sprint(i))
 		}
 	}
+	coordinators := []string{""}
+	if rng.IntN(3) > 0 {
+		coordinators = []string{"", "", "i", "j", "k", "l"}[:3+rng.IntN(4)]
+	}
 	return &history{
-		t: t, seed: seed, rng: rng, turns: turns, board: NewBoard(turns, mode), model: newNaive(turns, mode),
+		coordinators: coordinators,
+		t:            t, seed: seed, rng: rng, turns: turns, board: NewBoard(turns, mode), model: newNaive(turns, mode),
 		queues: []string{"a", "b", "c", "d"}[:1+rng.IntN(4)],
 		users:  users,
 	}
@@ -51,6 +59,8 @@ func (h *history) fatalf(format string, args ...any) {
 
 func (h *history) queue() string { return h.queues[h.rng.IntN(len(h.queues))] }
 func (h *history) user() string  { return h.users[h.rng.IntN(len(h.users))] }
+
+func (h *history) coordinator() string { return h.coordinators[h.rng.IntN(len(h.coordinators))] }
 
 func (h *history) offer() (o Offer) {
 	for range 1 + h.rng.IntN(3) {
@@ -84,6 +94,9 @@ func (h *history) add() {
 	if h.rng.IntN(4) == 0 {
 		j.Place = Place(h.rng.IntN(int(h.place) + 1)) // released: an old place, perhaps shared
 	}
+	if j.Coordinator = h.coordinator(); j.Coordinator != "" {
+		j.Due = int64(h.rng.IntN(30)) - 10
+	}
 	h.board.Add(j)
 	h.model.jobs = append(h.model.jobs, j)
 }
@@ -108,6 +121,10 @@ func (h *history) claim() {
 	if !ok {
 		return
 	}
+	if c := pick.Job.Coordinator; c != "" && h.rng.IntN(2) == 0 { // the claim lives on
+		h.model.busy[c] = true
+		h.gates(h.board)
+	}
 	if !h.board.Remove(pick.Job.ID) || !h.model.remove(pick.Job.ID) {
 		h.fatalf("job %d did not wait", pick.Job.ID)
 	}
@@ -119,10 +136,14 @@ func (h *history) claim() {
 
 func (h *history) gate() {
 	q, u, closing := h.queue(), h.user(), h.rng.IntN(2) == 0
-	switch h.rng.IntN(3) {
+	switch h.rng.IntN(4) {
 	case 0:
-		h.model.closedQueue[q] = closing
+		if c := h.coordinator(); c != "" {
+			h.model.busy[c] = closing && h.rng.IntN(2) == 0
+		}
 	case 1:
+		h.model.closedQueue[q] = closing
+	case 2:
 		h.model.closedUser[u] = closing
 	default:
 		h.model.closedIn[[2]string{q, u}] = closing
@@ -134,6 +155,7 @@ func (h *history) gate() {
 func (h *history) gates(b *Board) {
 	each(h.model.closedQueue, b.CloseQueue, b.OpenQueue)
 	each(h.model.closedUser, b.CloseUser, b.OpenUser)
+	each(h.model.busy, b.CloseCoordinator, b.OpenCoordinator)
 	each(h.model.closedIn,
 		func(k [2]string) { b.CloseUserIn(k[0], k[1]) },
 		func(k [2]string) { b.OpenUserIn(k[0], k[1]) })
@@ -189,6 +211,36 @@ func (h *history) step() {
 		}
 		if h.board.Waiting() != len(h.model.jobs) || h.board.WaitingIn(q) != h.model.waitingIn(q) {
 			h.fatalf("counts: %d and %d in %s", h.board.Waiting(), h.board.WaitingIn(q), q)
+		}
+		h.compareSequence()
+	}
+}
+
+// compareSequence asks both about a coordinator.
+func (h *history) compareSequence() {
+	h.t.Helper()
+	c := h.coordinator()
+	if c == "" {
+		return
+	}
+	var ids []JobID
+	line, roll := h.model.sequence(c), h.board.Roll()
+	for i, j := range line {
+		ids = append(ids, j.ID)
+		if n, head := roll.Before(j, 3); n != min(i, 3) || i > 0 && head != ids[0] {
+			h.fatalf("coordinator %s: %d before job %d and head %d, want %d of %v", c, n, j.ID, head, i, ids)
+		}
+	}
+	id, stands, found := h.board.Head(c)
+	switch n := 1 + h.rng.IntN(5); {
+	case found != (len(line) > 0) || found && (id != ids[0] || stands == h.model.busy[c]) || h.board.WaitingOf(c) != len(line):
+		h.fatalf("coordinator %s: head %d %v %v of %d, want %v, busy %v", c, id, stands, found, h.board.WaitingOf(c), ids, h.model.busy[c])
+	case !slices.Equal(h.board.Sequence(c, n), ids[:min(n, len(ids))]):
+		h.fatalf("coordinator %s: %v, want the first %d of %v", c, h.board.Sequence(c, n), n, ids)
+	}
+	for _, j := range h.model.jobs {
+		if h.board.Stands(j.ID) != h.model.stands(j) || !h.board.Has(j.ID) {
+			h.fatalf("job %+v stands: %v", j, h.board.Stands(j.ID))
 		}
 	}
 }

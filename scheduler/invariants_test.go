@@ -21,6 +21,10 @@ func checkBoard(b *Board) error {
 	if err := checkRoll(b); err != nil {
 		return err
 	}
+	held, err := checkCoordinators(b)
+	if err != nil {
+		return err
+	}
 	jobs, standing := 0, 0
 	for name, q := range b.queues {
 		waiting := 0
@@ -33,19 +37,22 @@ func checkBoard(b *Board) error {
 				return fmt.Errorf("queue %s size %d: %w", name, p.size, err)
 			}
 			waiting += count
+			jobs += count
 			if should := !q.closed && len(p.star.items) > 0; should != (p.starAt >= 0) {
 				return fmt.Errorf("queue %s size %d: stands in * at %d, want standing %v", name, p.size, p.starAt, should)
 			} else if should {
 				standing++
 			}
 		}
-		if waiting != q.waiting {
-			return fmt.Errorf("queue %s: %d jobs, counted %d", name, waiting, q.waiting)
+		if waiting+held[name] != q.waiting {
+			return fmt.Errorf("queue %s: %d jobs stand, %d are held back, counted %d", name, waiting, held[name], q.waiting)
 		}
-		jobs += waiting
 	}
-	if jobs != len(b.jobs) {
-		return fmt.Errorf("%d jobs in parts, %d in the map", jobs, len(b.jobs))
+	for _, n := range held {
+		jobs += n
+	}
+	if jobs != b.Waiting() {
+		return fmt.Errorf("%d jobs in parts or held back, %d in the maps", jobs, b.Waiting())
 	}
 	for size := range b.star {
 		standing -= len(b.star[size].items)
@@ -69,6 +76,42 @@ func checkBoard(b *Board) error {
 	return nil
 }
 
+// checkCoordinators returns how many jobs of each queue are held back.
+func checkCoordinators(b *Board) (held map[string]int, err error) {
+	held = map[string]int{}
+	heads, waiting, busy := map[string]*sequenced{}, map[string]int{}, 0
+	for id, s := range b.sequenced {
+		name := s.job.Coordinator
+		if first := heads[name]; first == nil || s.job.precedes(&first.job) {
+			heads[name] = s
+		}
+		waiting[name]++
+		if kept, ok := b.roll.sequence.Get(s); !ok || kept != s || s.id != id || s.job.ID != id || s.of != b.coordinators[name] {
+			return nil, fmt.Errorf("job %d of coordinator %q is not in its sequence, or not linked", id, name)
+		}
+	}
+	for name, c := range b.coordinators {
+		if c.name != name || c.head != heads[name] || c.waiting != waiting[name] || c.waiting == 0 && !c.closed || c.closed != b.roll.busy.Contains(name) {
+			return nil, fmt.Errorf("coordinator %s: %+v, should have head %+v of %d", name, c, heads[name], waiting[name])
+		}
+		if c.closed {
+			busy++
+		}
+	}
+	for id, s := range b.sequenced {
+		if stands := s == s.of.head && !s.of.closed; stands != (s.at >= 0) || stands != (s.owner != nil) {
+			return nil, fmt.Errorf("job %d of coordinator %s stands at %d, should stand: %v", id, s.of.name, s.at, stands)
+		} else if !stands {
+			held[s.job.Queue]++
+		}
+	}
+	if b.roll.sequence.Len() != len(b.sequenced) || b.roll.busy.Len() != busy {
+		return nil, fmt.Errorf("the roll has %d jobs of coordinators and %d busy ones, want %d and %d", b.roll.sequence.Len(), b.roll.busy.Len(),
+			len(b.sequenced), busy)
+	}
+	return held, nil
+}
+
 func checkPart(b *Board, p *part) (jobs int, err error) {
 	open := 0
 	for u, up := range p.users {
@@ -83,7 +126,7 @@ func checkPart(b *Board, p *part) (jobs int, err error) {
 			return 0, err
 		}
 		for _, e := range up.jobs.items {
-			if e.owner != up || b.jobs[e.id] != e {
+			if e.owner != up || b.inLines(e.id) != e {
 				return 0, fmt.Errorf("job %d is not linked back", e.id)
 			}
 		}
@@ -121,6 +164,9 @@ func checkRoll(b *Board) error {
 				}
 				for _, e := range up.jobs.items {
 					jobs++
+					if s := b.sequenced[e.id]; s != nil && s.of.head != s {
+						return fmt.Errorf("job %d stands and is not the head of coordinator %s", e.id, s.of.name)
+					}
 					if s, ok := b.roll.jobs.Get(e.standing()); !ok || s != e.standing() {
 						return fmt.Errorf("job %d is not on the roll", e.id)
 					}
@@ -128,6 +174,11 @@ func checkRoll(b *Board) error {
 						oldest = e
 					}
 				}
+			}
+		}
+		for _, s := range b.sequenced {
+			if s.at == held && s.job.Queue == name && (oldest == nil || s.older(oldest)) {
+				oldest = &s.entry
 			}
 		}
 		if id, ok := b.Oldest(name); ok != (oldest != nil) || ok && id != oldest.id {

@@ -39,4 +39,7 @@ type Job struct {
 	Priority int32 // a larger number goes first
 	Place    Place
 	Size     Size // rounded memory need
+	// Coordinator under which it runs, one job at a time; empty: none. Due is its first due time: the least of the coordinator goes first.
+	Coordinator string
+	Due         int64
 }

@@ -20,11 +20,12 @@ type naive struct {
 	closedQueue map[string]bool
 	closedUser  map[string]bool
 	closedIn    map[[2]string]bool
+	busy        map[string]bool // coordinators
 }
 
 func newNaive(turns facts, mode Mode) *naive {
 	return &naive{turns: turns, defaultMode: mode, modes: map[string]Mode{}, closedQueue: map[string]bool{},
-		closedUser: map[string]bool{}, closedIn: map[[2]string]bool{}}
+		closedUser: map[string]bool{}, closedIn: map[[2]string]bool{}, busy: map[string]bool{}}
 }
 
 func (n *naive) modeOf(line string) Mode {
@@ -40,6 +41,24 @@ func (n *naive) remove(id JobID) bool {
 	return len(n.jobs) < before
 }
 
+// sequence is the jobs of a coordinator in their order.
+func (n *naive) sequence(coordinator string) (line []Job) {
+	for _, j := range n.jobs {
+		if j.Coordinator == coordinator {
+			line = append(line, j)
+		}
+	}
+	sort.Slice(line, func(a, b int) bool {
+		return line[a].Due < line[b].Due || line[a].Due == line[b].Due && line[a].ID < line[b].ID
+	})
+	return line
+}
+
+// stands: the job has no coordinator, or is the first of one of which no claim lives.
+func (n *naive) stands(j Job) bool {
+	return j.Coordinator == "" || !n.busy[j.Coordinator] && n.sequence(j.Coordinator)[0].ID == j.ID
+}
+
 // candidates are the jobs that stand in the line and that the offer may take.
 func (n *naive) candidates(line string, o Offer) (stand []Job) {
 	for _, j := range n.jobs {
@@ -48,6 +67,7 @@ func (n *naive) candidates(line string, o Offer) (stand []Job) {
 			roundedNeed = 1 << (j.Size - 1)
 		}
 		switch {
+		case !n.stands(j):
 		case line != "*" && j.Queue != line:
 		case n.closedQueue[j.Queue], n.closedUser[j.User], n.closedIn[[2]string{j.Queue, j.User}]:
 		case o.OnlyUser && j.User != o.User:
@@ -118,7 +138,7 @@ func (n *naive) userToServe(line string, stand []Job) string {
 
 func (n *naive) frontPriority(queue, user string) (highest int32, found bool) {
 	for _, j := range n.jobs {
-		if j.Queue == queue && (n.modeOf(queue) == FIFO || j.User == user) && (!found || j.Priority > highest) {
+		if n.stands(j) && j.Queue == queue && (n.modeOf(queue) == FIFO || j.User == user) && (!found || j.Priority > highest) {
 			highest, found = j.Priority, true
 		}
 	}

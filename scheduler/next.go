@@ -25,7 +25,7 @@ func (b *Board) Next(offer Offer) (Pick, bool) {
 			best = s.inQueue(b.queues[line])
 		}
 		if best != nil {
-			return Pick{Job: best.job(), Line: line, Position: position}, true
+			return Pick{Job: b.jobOf(best), Line: line, Position: position}, true
 		}
 	}
 	return Pick{}, false
@@ -44,7 +44,7 @@ type search struct {
 
 func (s *search) exclude(ids []JobID) {
 	for _, id := range ids {
-		e := s.board.jobs[id]
+		e := s.board.inLines(id)
 		if e == nil {
 			continue
 		}

@@ -6,7 +6,7 @@ type entry struct {
 	place    Place
 	owner    *userPart
 	priority int32
-	at       int32 // in owner.jobs; -1: in no heap
+	at       int32 // in owner.jobs; gone or held: in no heap
 }
 
 // ahead is the order of jobs inside one user, and of a fifo line: the larger
@@ -25,12 +25,18 @@ func (e *entry) older(other *entry) bool {
 	return e.id < other.id
 }
 
-func (e *entry) job() Job {
+// jobOf is what was added.
+func (b *Board) jobOf(e *entry) Job {
+	if len(b.sequenced) > 0 {
+		if s := b.sequenced[e.id]; s != nil {
+			return s.job
+		}
+	}
 	part := e.owner.part
 	return Job{ID: e.id, Queue: part.queue.name, User: e.owner.user.name, Priority: e.priority, Place: e.place, Size: part.size}
 }
 
-// userPart is the waiting jobs of one user in one part. It lives as long as it
+// userPart is the jobs of one user that stand in one part. It lives as long as it
 // holds a job.
 //
 // Invariant: it stands in exactly one of: own and star of its part (open), away

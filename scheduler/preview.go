@@ -2,7 +2,8 @@ package scheduler
 
 import "slices"
 
-// Preview returns the next picks of the offer, at most n, as if each job ended before the next claim and nothing else happened. It borrows the
+// Preview returns the next picks of the offer, at most n, as if each job ended before the next claim and nothing else happened: after a job of
+// a coordinator the next one of it stands in the lines. It borrows the
 // board: jobs are really taken, under turns of its own, and put back; afterwards the board answers as before. So it needs the board alone,
 // like a change. A pick costs what a claim and an enqueue cost.
 func (b *Board) Preview(offer Offer, n int) []Pick {

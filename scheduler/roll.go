@@ -5,9 +5,12 @@ import "github.com/tidwall/btree"
 // Roll is who waits, in trees that copy in O(1). The board keeps one beside its heaps; a copy may be read on another goroutine while the
 // board goes on, by one caller at a time.
 //
-// Jobs lie in groups: those of one user in one queue that need the same memory. A group has a number while it has jobs; numbers are used
+// Jobs that stand in the lines, closed or not, lie in groups: those of one user in one queue that need the same memory. A group has a number while it has jobs; numbers are used
 // again, so they, and the order of the roll, say nothing. Records that a copy refers to (queue, user) are read by their names alone, which
 // never change. See docs/decisions/0008-roll.md for why it looks like this and what it costs.
+//
+// Jobs of coordinators, those that are held back too, lie in sequence besides. So questions about the lines (Tally, Ahead) know only what
+// stands in them now; UsersIn, Sequence and Before know all.
 //
 // Invariant: groups are exactly those that jobs name; queues are exactly those that the board knows.
 type Roll struct {
@@ -16,6 +19,9 @@ type Roll struct {
 	groups btree.Map[uint32, group]
 	jobs   *btree.BTreeG[standing]
 	users  uint32 // every number of a user is below it
+
+	sequence *btree.BTreeG[*sequenced] // waiting jobs of coordinators, by coordinator, due time and id
+	busy     btree.Set[string]         // closed coordinators
 
 	groupNumbers, userNumbers numbers // not in copies
 }
@@ -59,7 +65,7 @@ type group struct {
 	closed, closedIn bool // the user is closed everywhere, in this queue
 }
 
-// standing is one waiting job. It is small and without pointers: there may be a million of them.
+// standing is one job in the lines, closed or not. It is small and without pointers: there may be a million of them.
 type standing struct {
 	place    Place
 	id       JobID
@@ -93,17 +99,15 @@ func (s *standing) older(other *standing) bool {
 }
 
 func newRoll(mode Mode) Roll {
-	return Roll{mode: mode, jobs: btree.NewBTreeGOptions(standingLess, btree.Options{NoLocks: true})}
+	return Roll{mode: mode, jobs: btree.NewBTreeGOptions(standingLess, btree.Options{NoLocks: true}),
+		sequence: btree.NewBTreeGOptions(sequencedLess, btree.Options{NoLocks: true})}
 }
 
 // Roll copies who waits, in O(1). It must not run at the same time as a change of the board or another Roll.
 func (b *Board) Roll() *Roll {
 	return &Roll{mode: b.mode, queues: *b.roll.queues.Copy(), groups: *b.roll.groups.Copy(), jobs: b.roll.jobs.Copy(),
-		users: b.roll.userNumbers.next}
+		users: b.roll.userNumbers.next, sequence: b.roll.sequence.Copy(), busy: *b.roll.busy.Copy()}
 }
-
-// Waiting returns the number of waiting jobs, closed ones included.
-func (r *Roll) Waiting() int { return r.jobs.Len() }
 
 func (e *entry) standing() standing {
 	return standing{place: e.place, id: e.id, group: e.owner.number, priority: e.priority}

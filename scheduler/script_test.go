@@ -129,12 +129,26 @@ func (s *script) run(words []string) (string, error) {
 		return "none", nil
 	case "waiting":
 		return fmt.Sprintf("%d, %d in %s", s.board.Waiting(), s.board.WaitingIn(args[0]), args[0]), nil
+	case "sequence":
+		return s.sequence(args[0]), nil
 	case "park", "unpark", "wake":
 		return s.waiters(words[0], args, set)
 	default:
 		return "", fmt.Errorf("unknown command")
 	}
 	return "", nil
+}
+
+// sequence lists the waiting jobs of a coordinator; the head stands alone before a bar if it stands in the lines.
+func (s *script) sequence(coordinator string) string {
+	var words []string
+	for i, id := range s.board.Sequence(coordinator, 100) {
+		words = append(words, s.byID[id])
+		if i == 0 && s.board.Stands(id) {
+			words = append(words, "|")
+		}
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d: %s", s.board.WaitingOf(coordinator), strings.Join(words, " ")))
 }
 
 // split parts plain words from key=value.
@@ -174,7 +188,13 @@ func (s *script) add(names []string, set map[string]string) error {
 	}
 	for _, name := range names {
 		s.place++
-		s.put(name, Job{ID: JobID(len(s.byID) + 1), Queue: queue, User: name[:1], Priority: int32(priority), Place: s.place, Size: size})
+		j := Job{ID: JobID(len(s.byID) + 1), Queue: queue, User: name[:1], Priority: int32(priority), Place: s.place, Size: size}
+		if j.Coordinator = set["coordinator"]; j.Coordinator != "" {
+			if j.Due, err = strconv.ParseInt(set["due"], 10, 64); err != nil {
+				return err
+			}
+		}
+		s.put(name, j)
 	}
 	return nil
 }
@@ -248,6 +268,11 @@ func (s *script) claim(take bool, args []string, set map[string]string) (string,
 }
 
 func (s *script) gate(closing bool, set map[string]string) error {
+	if c, has := set["coordinator"]; has {
+		s.model.busy[c] = closing
+		(&history{model: s.model}).gates(s.board)
+		return nil
+	}
 	q, hasQueue := set["queue"]
 	u, hasUser := set["user"]
 	switch {
@@ -258,7 +283,7 @@ func (s *script) gate(closing bool, set map[string]string) error {
 	case hasUser:
 		s.model.closedUser[u] = closing
 	default:
-		return fmt.Errorf("queue= or user= or both")
+		return fmt.Errorf("queue= or user= or both, or coordinator=")
 	}
 	(&history{model: s.model}).gates(s.board)
 	return nil

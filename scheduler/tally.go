@@ -2,14 +2,17 @@ package scheduler
 
 import "slices"
 
-// Tally is a roll summed up for one job: per group how many jobs wait, how many of them are ahead of the job, and which is best. It is made
-// in one pass over all waiting jobs; each question then costs a step per group.
+// Tally is a roll summed up for one job: per group how many jobs stand in the lines, how many of them are ahead of the job, and which is
+// best. It is made in one pass over all of them; each question then costs a step per group.
+//
+// The job is taken to stand: the head of its coordinator, if that is another, is left out. What other coordinators hold back counts nothing.
 //
 // One caller at a time.
 type Tally struct {
 	roll     *Roll
 	job      Job
 	self     standing // of the job; its group counts nothing
+	head     JobID    // of the job's coordinator, if it is another job that waits; 0: none
 	parts    []tallied
 	excluded map[uint32][]JobID // by group: jobs that an offer may exclude
 	users    []sum              // scratch of a question, by number
@@ -38,6 +41,11 @@ type sum struct {
 func (r *Roll) Tally(job Job, mayExclude []JobID) *Tally {
 	t := &Tally{roll: r, job: job, self: standing{place: job.Place, id: job.ID, priority: job.Priority}, queues: map[*queue]queueState{},
 		excluded: map[uint32][]JobID{}, own: r.users}
+	if job.Coordinator != "" {
+		if ids := r.Sequence(job.Coordinator, 1); len(ids) > 0 && ids[0] != job.ID {
+			t.head = ids[0]
+		}
+	}
 	t.parts = make([]tallied, 0, r.groups.Len())
 	r.groups.Scan(func(number uint32, g group) bool {
 		t.parts = append(t.parts, tallied{group: g, number: number})
@@ -66,6 +74,9 @@ func (t *Tally) count(may *filter) (onRoll bool) {
 			}
 			if s.id == t.self.id {
 				t.own, onRoll = part.userAt, true
+				continue
+			}
+			if s.id == t.head {
 				continue
 			}
 			if may.has(s.id) {
@@ -99,7 +110,7 @@ func (t *Tally) without(p *tallied, excluded []JobID) *tallied {
 		if s.group != p.number {
 			return false
 		}
-		if s.id != t.self.id && !gone(s.id) {
+		if s.id != t.self.id && s.id != t.head && !gone(s.id) {
 			left.add(&s, &t.self)
 		}
 		return true
