@@ -9,7 +9,8 @@ import (
 //
 //	1  the first
 //	2  steps, decisions, placed_ms, output and progress, CancelMany and RetryMany
-const Rules = 2
+//	3  schedules and coordinators
+const Rules = 3
 
 // Apply runs one batch: the clocks; heartbeats, output, finishes and releases; due timers; then the other commands in order, the claim part of a
 // finish at its place (docs/design.md §4). It panics with *UnknownCommandError before it changes anything when it does not know a command,
@@ -29,6 +30,7 @@ func (m *Machine) Apply(index uint64, b *logv1.Batch) Outcome {
 		}
 	}
 	m.runTimers()
+	m.pumpSchedules()
 	for i, c := range commands {
 		m.batch.place = uint32(i)
 		switch {
@@ -38,6 +40,7 @@ func (m *Machine) Apply(index uint64, b *logv1.Batch) Outcome {
 			results[i], _ = m.run(c)
 		}
 	}
+	m.pumpSchedules()
 	m.gatherReady()
 	out := m.batch.out
 	out.Results, out.WallMs, out.Outputs = results, m.wall, m.grown()
@@ -61,8 +64,21 @@ func sinceRules(c *logv1.Command) uint32 {
 	switch c.GetOp().(type) {
 	case *logv1.Command_Output, *logv1.Command_CancelMany, *logv1.Command_RetryMany:
 		return 2
+	case *logv1.Command_PutSchedule, *logv1.Command_DeleteSchedule, *logv1.Command_PauseSchedule, *logv1.Command_ResumeSchedule,
+		*logv1.Command_TriggerSchedule, *logv1.Command_BackfillSchedule, *logv1.Command_Fire:
+		return 3
 	}
 	return 1
+}
+
+// Needs is the lowest rules under which a command means all that it says.
+func Needs(c *logv1.Command) uint32 {
+	for _, n := range c.GetEnqueue().GetJobs() {
+		if n.GetCoordinator() != "" {
+			return 3
+		}
+	}
+	return sinceRules(c)
 }
 
 // isEarly commands run before the timers.
@@ -97,7 +113,7 @@ func (m *Machine) run(c *logv1.Command) (res *logv1.Result, claimPart bool) {
 		return stored, false
 	}
 	res = m.stamped(m.execute(c))
-	if res.GetClaim().GetEmpty() == logv1.Empty_EMPTY_UNSPECIFIED || res.Refusal != nil {
+	if (res.GetClaim().GetEmpty() == logv1.Empty_EMPTY_UNSPECIFIED || res.Refusal != nil) && !isOutdated(res.Refusal) {
 		m.storeAnswer(r, hash, res)
 	}
 	return res, m.hasClaimPart(c, res)
@@ -171,6 +187,20 @@ func (m *Machine) execute(c *logv1.Command) *logv1.Result {
 	case *logv1.Command_SetNode:
 		m.setNode(op.SetNode, res)
 	case *logv1.Command_Checkpoint:
+	case *logv1.Command_PutSchedule:
+		m.putSchedule(op.PutSchedule, res)
+	case *logv1.Command_DeleteSchedule:
+		m.deleteSchedule(op.DeleteSchedule, res)
+	case *logv1.Command_PauseSchedule:
+		m.pauseSchedule(op.PauseSchedule, res)
+	case *logv1.Command_ResumeSchedule:
+		m.resumeSchedule(op.ResumeSchedule, res)
+	case *logv1.Command_TriggerSchedule:
+		m.triggerSchedule(op.TriggerSchedule, res)
+	case *logv1.Command_BackfillSchedule:
+		m.backfillSchedule(op.BackfillSchedule, res)
+	case *logv1.Command_Fire:
+		m.fire(op.Fire, res)
 	default:
 		panic(&UnknownCommandError{Index: m.index, Place: int(m.batch.place), Rules: m.batch.rules})
 	}

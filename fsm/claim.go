@@ -85,9 +85,15 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 	j.MaxAttempts = m.maxAttempts(j)
 	m.note(rec, logv1.StepKind_STEP_KIND_CLAIMED, 0)
 	waiting := m.board.Waiting()
+	if j.Coordinator != "" { // before its next job could take its place
+		m.board.CloseCoordinator(j.Coordinator)
+	}
 	m.put(old, rec)
 	c := claim{job: j.Id, session: s.id, lane: lane, lease: m.leaseOf(j)}
 	c.ends = later(m.lease, c.lease)
+	if j.ScheduleId != 0 {
+		m.instanceClaimed(j)
+	}
 	maxRun := m.maxRunOf(j)
 	if maxRun > 0 {
 		c.runEnds = later(m.lease, maxRun)
@@ -109,7 +115,7 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 	return &logv1.ClaimResult{Fence: fence, Job: j, LeaseMs: c.lease, HeartbeatMs: m.heartbeatOf(j), MaxRunMs: maxRun, Lane: lane}
 }
 
-// enlistClaim builds the derived parts of a live claim: slot, memory, limits, timer.
+// enlistClaim builds the derived parts of a live claim: slot, memory, limits, timer, coordinator.
 func (m *Machine) enlistClaim(fence uint64, c claim, j *logv1.Job) {
 	m.leaseEnds.Set(stamp{c.end(), fence})
 	if live := m.live[c.session]; live != nil {
@@ -119,9 +125,10 @@ func (m *Machine) enlistClaim(fence uint64, c claim, j *logv1.Job) {
 		live.leases[c.lease]++
 	}
 	m.countRunning(j.Queue, j.User, 1)
+	m.occupy(fence, j)
 }
 
-// drop ends a claim: slot, memory and limits are free. The caller decides about the job.
+// drop ends a claim: slot, memory, limits and coordinator are free. The caller decides about the job.
 func (m *Machine) drop(fence uint64, c claim, j *logv1.Job) {
 	m.claims.Delete(fence)
 	m.leaseEnds.Delete(stamp{c.end(), fence})
@@ -140,6 +147,7 @@ func (m *Machine) drop(fence uint64, c claim, j *logv1.Job) {
 		m.freed(c.session, c.lane)
 	}
 	m.countRunning(j.Queue, j.User, -1)
+	m.vacate(j)
 }
 
 // held finds a live claim of this session.

@@ -20,8 +20,7 @@ import (
 // body. Numbers are big-endian. The last frame holds the number of frames before it and the SHA-256 of everything before it.
 const (
 	magic        = "FAIRLANE"
-	oldVersion   = 1 // of a state that only batches of rules 1 made: an old binary can go on with it
-	version      = 2
+	version      = Rules // of a state that batches of these rules made; those of former rules alone have a lower one
 	mostFrame    = 64 << 20
 	frameHead    = 9
 	fileHeadSize = len(magic) + 4
@@ -45,8 +44,22 @@ const (
 	kindDecision // this and what follows: since version 2
 	kindChunk
 	kindStream
+	kindSchedule // this and what follows: since version 3
+	kindWaiting
+	kindTick
 	kindEnd kind = 255
 )
+
+// version of a kind is the lowest version of a snapshot that may hold it.
+func (k kind) version() uint32 {
+	switch {
+	case k >= kindSchedule:
+		return 3
+	case k >= kindDecision:
+		return 2
+	}
+	return 1
+}
 
 // DamagedError says that a snapshot is not what was written, and where that was noticed.
 type DamagedError struct {
@@ -138,8 +151,8 @@ func newDecoder(r io.Reader) (*decoder, error) {
 	if string(head[:len(magic)]) != magic {
 		return nil, d.damaged("it does not begin as a snapshot does")
 	}
-	if d.version = binary.BigEndian.Uint32(head[len(magic):]); d.version < oldVersion || d.version > version {
-		return nil, d.damaged(fmt.Sprintf("its version is %d, this binary reads %d to %d", d.version, oldVersion, version))
+	if d.version = binary.BigEndian.Uint32(head[len(magic):]); d.version < 1 || d.version > version {
+		return nil, d.damaged(fmt.Sprintf("its version is %d, this binary reads 1 to %d", d.version, version))
 	}
 	d.sum.Write(head)
 	d.offset += int64(len(head))

@@ -65,21 +65,21 @@ func (m *Machine) enqueueOne(n *logv1.NewJob) *logv1.EnqueueOutcome {
 	if known != nil {
 		return &logv1.EnqueueOutcome{Job: known.GetJob(), Deduplicated: true}
 	}
-	queue := queueName(n)
-	if _, ok := m.queues.Get(queue); !ok {
-		m.makeQueue(&logv1.QueueRecord{Name: queue, Settings: &logv1.QueueSettings{}})
-	}
-	j := &logv1.Job{Kind: n.GetKind(), Queue: queue, User: n.GetUser(), Priority: n.GetPriority(), Payload: n.GetPayload(),
-		PayloadIsJson: n.GetPayloadIsJson(), MemoryBytes: n.GetMemoryBytes(), EnqueuedMs: m.wall, Labels: n.GetLabels(), Limits: n.GetLimits()}
+	j := m.jobOf(n)
 	if n.GetInsertFront() {
 		j.Priority = 1
-		if top, found := m.board.FrontPriority(queue, j.User); found {
+		if top, found := m.board.FrontPriority(j.Queue, j.User); found {
 			j.Priority = int32(min(int64(top)+1, math.MaxInt32))
 		}
 	}
 	due := n.GetRunAtMs()
 	if n.GetDelayMs() > 0 {
 		due = later(m.wall, n.GetDelayMs())
+	}
+	if j.Coordinator = m.coordinatorOf(n); j.Coordinator != "" {
+		if j.FirstDueMs = due; due == 0 {
+			j.FirstDueMs = m.wall
+		}
 	}
 	m.addJob(j, due)
 	if n.GetIdempotencyKey() != "" {
@@ -88,26 +88,41 @@ func (m *Machine) enqueueOne(n *logv1.NewJob) *logv1.EnqueueOutcome {
 	return &logv1.EnqueueOutcome{Job: j.Id}
 }
 
+// jobOf is the job that was admitted, without what addJob fills in. It makes the queue.
+func (m *Machine) jobOf(n *logv1.NewJob) *logv1.Job {
+	queue := queueName(n)
+	if !has(m.queues, queue) {
+		m.makeQueue(&logv1.QueueRecord{Name: queue, Settings: &logv1.QueueSettings{}})
+	}
+	return &logv1.Job{Kind: n.GetKind(), Queue: queue, User: n.GetUser(), Priority: n.GetPriority(), Payload: n.GetPayload(),
+		PayloadIsJson: n.GetPayloadIsJson(), MemoryBytes: n.GetMemoryBytes(), EnqueuedMs: m.wall, Labels: n.GetLabels(), Limits: n.GetLimits()}
+}
+
 // addJob stores a new job: scheduled if its due time is to come, else pending.
 func (m *Machine) addJob(j *logv1.Job, due int64) {
 	m.lastJob++
 	m.lastPlace++
 	j.Id, j.Place, j.MaxAttempts = m.lastJob, m.lastPlace, m.maxAttempts(j)
 	m.userWorks(j.User)
+	m.countCoordinated(j, 1)
 	j.PlacedMs = 0
 	rec := &jobRec{job: j}
 	enters := pending
 	if due > m.wall {
 		enters = scheduled
 	}
-	m.event(Event{Kind: JobEnqueued, Job: JobID(j.Id), Queue: j.Queue, User: j.User, State: enters})
+	m.event(Event{Kind: JobEnqueued, Job: JobID(j.Id), Queue: j.Queue, User: j.User, State: enters, Schedule: j.Schedule})
 	if enters == scheduled {
 		m.note(rec, logv1.StepKind_STEP_KIND_DELAYED, due)
 		m.schedule(nil, rec, due)
 		return
 	}
 	j.PlacedMs = m.placed()
-	m.note(rec, logv1.StepKind_STEP_KIND_ENQUEUED, 0)
+	if j.ScheduleId != 0 {
+		m.note(rec, logv1.StepKind_STEP_KIND_FIRED, j.FireMs)
+	} else {
+		m.note(rec, logv1.StepKind_STEP_KIND_ENQUEUED, 0)
+	}
 	m.pend(nil, rec, false)
 }
 
@@ -129,7 +144,7 @@ func queueName(n *logv1.NewJob) string {
 // admit checks one job, beside those that the plan holds, and adds it to the plan. It changes nothing of the machine. known is the key
 // of a job that was enqueued before.
 func (m *Machine) admit(p *plan, n *logv1.NewJob) (known *logv1.KeyRecord, hash []byte, refusal *logv1.Refusal) {
-	if refusal = checkNewJob(n); refusal != nil {
+	if refusal = firstOf(checkNewJob(n), checkCoordinator(m.coordinatorOf(n))); refusal != nil {
 		return nil, nil, refusal
 	}
 	key := keyOf(n)
@@ -162,7 +177,7 @@ func (m *Machine) admit(p *plan, n *logv1.NewJob) (known *logv1.KeyRecord, hash 
 			return nil, nil, refusal
 		}
 	}
-	size := newJobBytes(n) + keyBytes(key)
+	size := m.newJobBytes(n) + keyBytes(key)
 	if refusal = m.room(p, n.GetUser(), size); refusal != nil {
 		return nil, nil, refusal
 	}
@@ -203,8 +218,9 @@ func (p *plan) has(list []string, name string) bool {
 	return false
 }
 
-func newJobBytes(n *logv1.NewJob) int64 {
-	return jobBytes(&logv1.Job{Kind: n.GetKind(), Queue: queueName(n), User: n.GetUser(), Payload: n.GetPayload(), Labels: n.GetLabels()})
+func (m *Machine) newJobBytes(n *logv1.NewJob) int64 {
+	return jobBytes(&logv1.Job{Kind: n.GetKind(), Queue: queueName(n), User: n.GetUser(), Payload: n.GetPayload(), Labels: n.GetLabels(),
+		Coordinator: m.coordinatorOf(n)})
 }
 
 func checkNewJob(n *logv1.NewJob) *logv1.Refusal {

@@ -28,10 +28,16 @@ const (
 	QueueChanged
 	SettingsChanged
 	NodeChanged
+	ScheduleChanged
+	ScheduleFired
+	ScheduleMissed
+	ScheduleSkipped
+	ScheduleCoalesced
 )
 
 var eventNames = [...]string{"", "JobEnqueued", "JobReady", "JobClaimed", "JobFinished", "JobRetry", "JobReleased", "JobCancelled", "LeaseEnded",
-	"RunLimit", "SessionOpened", "SessionReplaced", "SessionEnded", "WorkerDraining", "QueueChanged", "SettingsChanged", "NodeChanged"}
+	"RunLimit", "SessionOpened", "SessionReplaced", "SessionEnded", "WorkerDraining", "QueueChanged", "SettingsChanged", "NodeChanged",
+	"ScheduleChanged", "ScheduleFired", "ScheduleMissed", "ScheduleSkipped", "ScheduleCoalesced"}
 
 // String is the kind's name.
 func (k EventKind) String() string {
@@ -68,6 +74,10 @@ type Event struct {
 	Session SessionID
 	Worker  string
 	Lane    uint32
+	// Schedule that the event is about, or that made the job.
+	Schedule string
+	// Tick is set in ScheduleFired, -Missed, -Skipped and -Coalesced. It must not be changed.
+	Tick *logv1.TickRecord
 }
 
 // Ready counts jobs that became claimable in a batch and still are.
@@ -119,9 +129,12 @@ type current struct {
 	out   Outcome
 	rules uint32
 	place uint32
-	ready []uint64 // jobs that became pending
+	ready []uint64 // jobs that became pending, or the head of a coordinator that stands
 	room  []string // queues with a limit in which a claim ended, once for each
 	grown []uint64 // jobs whose output or progress grew
+	// pump names schedules whose waiting ticks may start; pumped counts those that did, or were dropped.
+	pump   []uint64
+	pumped int
 }
 
 func (m *Machine) event(e Event) {
@@ -130,7 +143,8 @@ func (m *Machine) event(e Event) {
 }
 
 func (m *Machine) jobEvent(kind EventKind, j *logv1.Job) {
-	m.event(Event{Kind: kind, Job: JobID(j.Id), Queue: j.Queue, User: j.User, State: j.State, Fence: Fence(j.Fence), Worker: j.Worker, Lane: j.Lane})
+	m.event(Event{Kind: kind, Job: JobID(j.Id), Queue: j.Queue, User: j.User, State: j.State, Fence: Fence(j.Fence), Worker: j.Worker, Lane: j.Lane,
+		Schedule: j.Schedule})
 }
 
 func (m *Machine) freed(session uint64, lane uint32) {
@@ -157,7 +171,7 @@ func (m *Machine) gatherReady() {
 	seen := map[uint64]bool{}
 	for _, id := range m.batch.ready {
 		rec, ok := m.jobs.Get(id)
-		if !ok || seen[id] || rec.job.State != logv1.State_STATE_PENDING || m.gated(rec.job.Queue, rec.job.User) {
+		if !ok || seen[id] || rec.job.State != logv1.State_STATE_PENDING || m.gated(rec.job.Queue, rec.job.User) || !m.board.Stands(JobID(id)) {
 			continue
 		}
 		seen[id] = true

@@ -170,5 +170,5 @@ func (m *Machine) endCancelled(old *jobRec, kind logv1.StepKind) {
 // claimEvent tells how a claim ended; state is the job's after it.
 func (m *Machine) claimEvent(kind EventKind, fence uint64, c claim, j *logv1.Job, s logv1.State) {
 	m.event(Event{Kind: kind, Job: JobID(c.job), Queue: j.Queue, User: j.User, State: s, Fence: Fence(fence), Session: SessionID(c.session),
-		Worker: j.Worker, Lane: c.lane})
+		Worker: j.Worker, Lane: c.lane, Schedule: j.Schedule})
 }

@@ -30,7 +30,7 @@ func FuzzApply(f *testing.F) {
 		if proto.Unmarshal(data, b) != nil {
 			return
 		}
-		b.Rules = 1 + uint32(len(data)%2)
+		b.Rules = 1 + uint32(len(data)%fsm.Rules)
 		m, twin := runHistory(uint64(len(data)%8+1), 12), runHistory(uint64(len(data)%8+1), 12)
 		index := m.AppliedIndex() + 1
 		out, fault := tryApply(m, index, b)

@@ -66,6 +66,11 @@ func (h *history) newJob() *logv1.NewJob {
 	if h.extremes && h.one(20) {
 		j.Queue = pick(&h.dice, "*", "a-b", "nobody")
 	}
+	if h.rules >= 3 && h.one(3) {
+		if j.Coordinator = pick(&h.dice, drawnCoordinators...); h.one(40) {
+			j.Coordinator = "k!"
+		}
+	}
 	return j
 }
 
@@ -254,11 +259,40 @@ func (h *history) repeated() *logv1.Command {
 		return nil
 	}
 	c := s.sent[len(s.sent)-1-h.below(min(len(s.sent), 6))]
-	if h.now < 2 && (c.GetCancelMany() != nil || c.GetRetryMany() != nil) {
+	if h.now < 2 && (c.GetCancelMany() != nil || c.GetRetryMany() != nil) || h.now < 3 && isOfSchedules(c) {
 		return nil
+	}
+	if h.now >= 3 && isOfSchedules(c) && h.one(3) {
+		return computedAnew(c)
 	}
 	if h.one(20) { // another call under a used number
 		return &logv1.Command{Repeat: c.Repeat, Op: &logv1.Command_Cancel{Cancel: &logv1.Cancel{Job: 1}}}
+	}
+	return c
+}
+
+// isOfSchedules: the command is one of those since rules 3.
+func isOfSchedules(c *logv1.Command) bool {
+	switch c.GetOp().(type) {
+	case *logv1.Command_PutSchedule, *logv1.Command_DeleteSchedule, *logv1.Command_PauseSchedule, *logv1.Command_ResumeSchedule,
+		*logv1.Command_TriggerSchedule, *logv1.Command_BackfillSchedule, *logv1.Command_Fire:
+		return true
+	}
+	return false
+}
+
+// computedAnew is the same call as another leader computes it.
+func computedAnew(c *logv1.Command) *logv1.Command {
+	c = proto.Clone(c).(*logv1.Command)
+	switch op := c.GetOp().(type) {
+	case *logv1.Command_PutSchedule:
+		op.PutSchedule.OffsetMs, op.PutSchedule.AnchorMs, op.PutSchedule.NextMs = 0, op.PutSchedule.AnchorMs+1, op.PutSchedule.NextMs+1
+		op.PutSchedule.ComputedFrom++
+	case *logv1.Command_ResumeSchedule:
+		op.ResumeSchedule.ComputedFrom++
+	case *logv1.Command_BackfillSchedule:
+		op.BackfillSchedule.ComputedFrom++
+		op.BackfillSchedule.TimesMs = append(op.BackfillSchedule.TimesMs, 1<<50)
 	}
 	return c
 }

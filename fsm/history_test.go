@@ -43,10 +43,14 @@ type history struct {
 	nonce      uint64
 	extremes   bool // draws values that the machine must refuse, too
 	rules      uint32
-	old        uint64 // batches up to this index are of rules 1, and some later ones if it is not 0
+	old        uint64 // batches up to this index are of former rules, and some later ones if it is not 0
 	now        uint32 // rules of the batch that is being drawn
 	draws      []func(*history) *logv1.Command
 	ends       map[uint64]uint64 // of output, by fence, as the answers said
+	clock      int64             // of the machine in the batch that is being drawn
+	schedules  map[string]*drawnSchedule
+	fired      *logv1.Command // the last fire
+	leaps      bool           // the wall clock leaps by minutes
 }
 
 type drawnSession struct {
@@ -69,17 +73,22 @@ var (
 	drawnNames  = []string{"w", "v", "u"}
 )
 
-// newHistory is of the newest rules; some histories begin under rules 1 and fall back to them.
+// newHistory is of the newest rules; some histories begin under former rules and fall back to them.
 func newHistory(seed uint64) *history { return newHistoryOf(seed, fsm.Rules) }
 
-// newHistoryOf rules 1 draws what it drew before there were others: testdata/digests.list rests on that.
+// newHistoryOf former rules draws what it drew before there were others: the lists of digests in testdata rest on that.
 func newHistoryOf(seed uint64, rules uint32) *history {
-	h := &history{dice: dice{seed}, wall: 1_700_000_000_000, mono: 1_000_000, lead: 1, rules: rules, draws: draws, ends: map[uint64]uint64{}}
+	h := &history{dice: dice{seed}, wall: 1_700_000_000_000, mono: 1_000_000, lead: 1, rules: rules, draws: draws, ends: map[uint64]uint64{},
+		schedules: map[string]*drawnSchedule{}}
 	if rules >= 2 {
 		h.draws = slices.Concat(draws, drawsSince2)
 		if h.one(3) {
 			h.old = uint64(1 + h.below(60))
 		}
+	}
+	if rules >= 3 {
+		h.draws = slices.Concat(h.draws, drawsSince3)
+		h.leaps = h.one(3)
 	}
 	for i := range len(h.draws) {
 		w := 0
@@ -121,10 +130,17 @@ func (h *history) batch() *logv1.Batch {
 	case 2:
 		h.lead, h.mono = h.next(), int64(h.below(1_000_000_000))
 	}
+	if h.leaps && h.one(15) {
+		h.wall += int64(h.below(200_000))
+	}
 	h.now = h.rules
 	if h.old > 0 && (h.index <= h.old || h.one(9)) {
 		h.now = 1
+		if h.rules >= 3 {
+			h.now += uint32(h.below(2))
+		}
 	}
+	h.clock = max(h.clock, h.wall)
 	b := &logv1.Batch{Rules: h.now, NowMs: h.wall, MonotonicMs: h.mono, Leadership: h.lead}
 	if h.index <= 3 {
 		b.Commands = append(b.Commands, settingsCommand(&logv1.Settings{Limits: &logv1.Limits{
@@ -146,7 +162,7 @@ func (h *history) command() *logv1.Command {
 	at := h.below(h.total)
 	for i, w := range h.weights {
 		if at -= w; at < 0 {
-			if i >= len(draws) && h.now < 2 {
+			if i >= len(draws) && h.now < 2 || i >= len(draws)+len(drawsSince2) && h.now < 3 {
 				return nil
 			}
 			return h.draws[i](h)
@@ -155,9 +171,15 @@ func (h *history) command() *logv1.Command {
 	return nil
 }
 
-// observe learns from the answers.
+// observe learns from the answers, and from the events of jobs that schedules made.
 func (h *history) observe(b *logv1.Batch, out fsm.Outcome) {
+	for _, e := range out.Events {
+		if e.Kind == fsm.JobEnqueued && h.rules >= 3 {
+			h.jobs = max(h.jobs, int(e.Job))
+		}
+	}
 	for i, res := range out.Results {
+		h.observeSchedules(b.Commands[i], res)
 		switch v := res.GetValue().(type) {
 		case *logv1.Result_Session:
 			h.observeSession(b.Commands[i], v.Session)

@@ -10,14 +10,15 @@ import (
 // machine goes on, by one caller at a time.
 type Insight struct {
 	facts
-	roll     *scheduler.Roll
-	excluded *btree.BTreeG[lapse]
+	roll         *scheduler.Roll
+	excluded     *btree.BTreeG[lapse]
+	coordinators *btree.Map[string, coordination]
 }
 
 // Insight copies every tree in O(1): a few microseconds, and afterwards each batch copies what it touches, once. It must not run at the
 // same time as Apply, Snapshot or another Insight.
 func (m *Machine) Insight() *Insight {
-	return &Insight{facts: m.Snapshot().facts, roll: m.board.Roll(), excluded: m.excluded.Copy()}
+	return &Insight{facts: m.Snapshot().facts, roll: m.board.Roll(), excluded: m.excluded.Copy(), coordinators: m.coordinators.Copy()}
 }
 
 // Index is the log index of the insight.

@@ -9,12 +9,13 @@ import (
 	"github.com/fairlane-scheduler/fairlane/scheduler"
 )
 
-// CheckInvariants counts everything anew from the records and compares it with what is kept: I2, I4, counts, board, indexes, bytes. It is
+// CheckInvariants counts everything anew from the records and compares it with what is kept: I2, I4, I10, counts, board, indexes, bytes. It is
 // slow: its cost grows with the whole state.
 func (m *Machine) CheckInvariants() error {
-	c := &check{m: m, claims: map[uint64]uint64{}, queues: map[string]*queueLive{}, users: map[string]*userLive{}, oldest: map[string]*logv1.Job{}}
-	for _, step := range []func() error{c.checkClaims, c.checkJobs, c.checkQueues, c.checkUsers, c.checkSessions, c.checkDecisions,
-		c.checkOutput, c.checkBytes} {
+	c := &check{m: m, claims: map[uint64]uint64{}, queues: map[string]*queueLive{}, users: map[string]*userLive{}, oldest: map[string]*logv1.Job{},
+		numbers: map[uint64]bool{}, coordinators: map[string]*coordinatorCheck{}}
+	for _, step := range []func() error{c.checkClaims, c.checkJobs, c.checkQueues, c.checkUsers, c.checkSessions, c.checkCoordinators,
+		c.checkDecisions, c.checkOutput, c.checkSchedules, c.checkBytes} {
 		if err := step(); err != nil {
 			return fmt.Errorf("broken invariant: %w", err)
 		}
@@ -34,6 +35,10 @@ type check struct {
 	wait   int
 	lapses int
 	oldest map[string]*logv1.Job // pending, by queue
+
+	schedules    map[uint64]*scheduleCount
+	numbers      map[uint64]bool // of waiting ticks and tick records
+	coordinators map[string]*coordinatorCheck
 }
 
 func (c *check) queue(name string) *queueLive {
@@ -69,6 +74,7 @@ func (c *check) checkClaims() (err error) {
 			c.queue(rec.job.Queue).running++
 			c.queue(rec.job.Queue).users[rec.job.User]++
 			c.user(rec.job.User).running++
+			err = c.coordinatedClaim(fence, rec.job)
 		}
 		return err == nil
 	})
@@ -153,6 +159,7 @@ func (c *check) checkJob(id uint64, r *jobRec, final bool) error {
 		return nil
 	}
 	c.user(j.User).busy++
+	c.coordinatedJob(j)
 	return nil
 }
 

@@ -17,7 +17,8 @@ type jobRec struct {
 const jobOverhead = 512
 
 func jobBytes(j *logv1.Job) int64 {
-	n := jobOverhead + len(j.Kind) + len(j.Queue) + len(j.User) + len(j.Payload) + len(j.Result) + len(j.Error)
+	n := jobOverhead + len(j.Kind) + len(j.Queue) + len(j.User) + len(j.Payload) + len(j.Result) + len(j.Error) + len(j.Coordinator) +
+		len(j.Schedule)
 	for _, l := range j.Labels {
 		n += 32 + len(l.GetKey()) + len(l.GetValue())
 	}
@@ -37,7 +38,8 @@ func copyJob(j *logv1.Job) *logv1.Job {
 		PayloadIsJson: j.PayloadIsJson, MemoryBytes: j.MemoryBytes, Attempt: j.Attempt, Charged: j.Charged, MaxAttempts: j.MaxAttempts,
 		EnqueuedMs: j.EnqueuedMs, DueMs: j.DueMs, StartedMs: j.StartedMs, FinishedMs: j.FinishedMs, Fence: j.Fence, Worker: j.Worker,
 		Lane: j.Lane, Result: j.Result, Error: j.Error, Labels: j.Labels, RetryOf: j.RetryOf, RetriedAs: j.RetriedAs, Place: j.Place,
-		Limits: j.Limits, PlacedMs: j.PlacedMs, Progress: j.Progress,
+		Limits: j.Limits, PlacedMs: j.PlacedMs, Progress: j.Progress, Coordinator: j.Coordinator, FirstDueMs: j.FirstDueMs,
+		Schedule: j.Schedule, ScheduleId: j.ScheduleId, FireMs: j.FireMs, FireCause: j.FireCause,
 	}
 }
 
@@ -82,7 +84,7 @@ func (m *Machine) put(old, rec *jobRec) {
 func (m *Machine) leaveState(from logv1.State, old *jobRec) {
 	switch from {
 	case pending:
-		m.board.Remove(JobID(old.job.Id))
+		m.leaveBoard(old.job)
 		m.countWaiting(old.job, -1)
 		m.unstampExclusions(old)
 	case scheduled:
@@ -104,7 +106,7 @@ func (m *Machine) enterState(rec *jobRec) {
 
 func boardJob(j *logv1.Job) scheduler.Job {
 	return scheduler.Job{ID: JobID(j.Id), Queue: j.Queue, User: j.User, Priority: j.Priority, Place: scheduler.Place(j.Place),
-		Size: scheduler.SizeOf(j.MemoryBytes)}
+		Size: scheduler.SizeOf(j.MemoryBytes), Coordinator: j.Coordinator, Due: j.FirstDueMs}
 }
 
 // pend makes a job pending. rec is an edit of old that is not stored yet.
@@ -145,6 +147,10 @@ func (m *Machine) settle(j *logv1.Job) {
 	q.history.Set(stamp{j.FinishedMs, j.Id})
 	m.indexRetention(j.Queue, q)
 	m.userRests(j.User)
+	if j.ScheduleId != 0 {
+		m.instanceEnds(j)
+	}
+	m.countCoordinated(j, -1)
 }
 
 // letGo clears what belongs to a run: the job waits again.

@@ -58,6 +58,12 @@ type facts struct {
 	decisions *btree.Map[uint64, *logv1.DecisionRecord] // by fence, so by epoch and index too: the last ones
 	chunks    *btree.BTreeG[piece]                      // (job, attempt, offset): output before the last piece of its stream
 	streams   *btree.BTreeG[piece]                      // (job, attempt): the last piece, perhaps empty, of each attempt with output
+
+	lastSchedule uint64
+	lastTick     uint64                           // of waiting ticks and tick records together
+	schedules    *btree.Map[string, *scheduleRec] // by name
+	waiting      *btree.BTreeG[waitingTick]       // (schedule, line, number)
+	ticks        *btree.BTreeG[*logv1.TickRecord] // (schedule, number): the newest of each schedule
 }
 
 // derived is rebuilt from facts on restore. No result depends on the order of its maps.
@@ -73,7 +79,13 @@ type derived struct {
 	excluded  *btree.BTreeG[lapse]
 	finishes  map[uint64]uint64 // fence -> job, of claims that ended by a finish
 	kept      map[uint64]int64  // bytes of output that are kept, of jobs with a stream
-	bytes     int64             // = sum of the sizes of jobs, answers, keys and output
+	bytes     int64             // = sum of the sizes of jobs, answers, keys, output, schedules and ticks
+
+	scheduleLive    map[uint64]*scheduleLive // keys = ids of the schedules
+	pausedSchedules int
+	schedulesOf     map[string]int           // schedules by the queue of their template
+	fires           *btree.BTreeG[nameStamp] // (next fire, name) of schedules that are not paused
+	stalled         *btree.Set[uint64]       // schedules whose waiting ticks could start: the bound of the last batch was reached
 
 	leaseEnds   *btree.BTreeG[stamp] // (end, fence)
 	sessionEnds *btree.BTreeG[stamp] // (end, session)
@@ -83,6 +95,9 @@ type derived struct {
 	keyEnds     *btree.BTreeG[nameStamp]
 	idleEnds    *btree.BTreeG[nameStamp]
 	retainEnds  *btree.BTreeG[nameStamp] // (when its oldest goes, queue)
+
+	coordinators *btree.Map[string, coordination]
+	members      *btree.BTreeG[membership]
 }
 
 // stamp orders by time, then by a unique number.
@@ -121,6 +136,7 @@ func emptyFacts(epoch uint32) facts {
 		ended: new(btree.Map[uint64, *session]), answers: newTree(answerLess), keys: new(btree.Map[string, *logv1.KeyRecord]),
 		turns: newTree(turnLess), users: new(btree.Map[string, int64]), nodes: new(btree.Map[string, *logv1.SetNode]),
 		decisions: new(btree.Map[uint64, *logv1.DecisionRecord]), chunks: newTree(chunkLess), streams: newTree(streamLess),
+		schedules: new(btree.Map[string, *scheduleRec]), waiting: newTree(waitingLess), ticks: newTree(tickLess),
 	}
 }
 
@@ -132,6 +148,8 @@ func (m *Machine) emptyDerived() derived {
 		excluded: newTree(lapseLess), finishes: map[uint64]uint64{}, kept: map[uint64]int64{},
 		leaseEnds: newTree(stampLess), sessionEnds: newTree(stampLess), dues: newTree(stampLess), exclEnds: newTree(stampLess),
 		history: newTree(stampLess), keyEnds: newTree(nameStampLess), idleEnds: newTree(nameStampLess), retainEnds: newTree(nameStampLess),
+		scheduleLive: map[uint64]*scheduleLive{}, schedulesOf: map[string]int{}, fires: newTree(nameStampLess), stalled: new(btree.Set[uint64]),
+		coordinators: new(btree.Map[string, coordination]), members: newTree(membershipLess),
 	}
 }
 

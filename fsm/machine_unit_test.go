@@ -34,7 +34,8 @@ func TestCopyJob(t *testing.T) {
 	j := &logv1.Job{Id: 1, Kind: "k", Queue: "q", User: "u", Priority: 2, State: running, Payload: []byte("p"), PayloadIsJson: true, MemoryBytes: 3,
 		Attempt: 4, Charged: 5, MaxAttempts: 6, EnqueuedMs: 7, DueMs: 8, StartedMs: 9, FinishedMs: 10, Fence: 11, Worker: "w", Lane: 12,
 		Result: []byte("r"), Error: "e", Labels: []*logv1.Label{{Key: "a"}}, RetryOf: 13, RetriedAs: 14, Place: 15, Limits: &logv1.Limits{}, PlacedMs: 16,
-		Progress: &logv1.Progress{Ppm: 1}}
+		Progress: &logv1.Progress{Ppm: 1}, Coordinator: "c", FirstDueMs: 17, Schedule: "s", ScheduleId: 18, FireMs: 19,
+		FireCause: logv1.FireCause_FIRE_CAUSE_TICK}
 	fields := j.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
 		if !j.ProtoReflect().Has(fields.Get(i)) {

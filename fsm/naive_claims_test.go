@@ -71,7 +71,8 @@ func (n *naive) choose(s *naiveSession, lane uint32) (empty string, j *naiveJob,
 // mayTake says whether the job stands in a line for this worker now, memory aside.
 func (n *naive) mayTake(j *naiveJob, s *naiveSession) bool {
 	q := n.queues[j.spec.GetQueue()]
-	if j.state != logv1.State_STATE_PENDING || q.paused || s.user != "" && s.user != j.spec.GetUser() || n.isExcluded(j, s) {
+	if j.state != logv1.State_STATE_PENDING || q.paused || s.user != "" && s.user != j.spec.GetUser() || n.isExcluded(j, s) ||
+		!n.coordinatorLets(j) {
 		return false
 	}
 	var inQueue, ofUserInQueue, ofUser int64
@@ -175,6 +176,7 @@ func (n *naive) take(j *naiveJob, s *naiveSession, lane uint32, line string) str
 	j.attempt++
 	c.attempt = j.attempt
 	n.step(j, c, "claimed", 0)
+	n.jobStarted(j)
 	if s.user == "" {
 		n.turns[line+"\x00"+j.spec.GetUser()] = fence
 	}
@@ -237,6 +239,7 @@ func (n *naive) releaseOne(s *naiveSession, fence uint64) string {
 	delete(n.claims, fence)
 	if c.job.state == logv1.State_STATE_CANCELLED {
 		n.step(c.job, c, "let_go", 0)
+		n.jobSettled(c.job)
 		return " cancelled"
 	}
 	n.step(c.job, c, "released", 0)
@@ -270,6 +273,7 @@ func (n *naive) finish(f *logv1.Finish, part func(func() string)) string {
 	cancelled := j.state == logv1.State_STATE_CANCELLED
 	if cancelled {
 		n.step(j, c, "let_go", 0)
+		n.jobSettled(j)
 	} else {
 		n.outcome(f, c)
 	}

@@ -78,6 +78,9 @@ func (n *naive) enqueueOne(spec *logv1.NewJob) string {
 	if err != nil {
 		panic(err)
 	}
+	if n.rules >= 3 && spec.GetCoordinator() != "" && !validName(spec.GetCoordinator()) {
+		return "(refused invalid)"
+	}
 	if spec.GetQueue() == "" {
 		spec.Queue = "default"
 	}
@@ -97,6 +100,7 @@ func (n *naive) enqueueOne(spec *logv1.NewJob) string {
 		n.queues[spec.GetQueue()] = &naiveQueue{name: spec.GetQueue(), settings: &logv1.QueueSettings{}}
 	}
 	j := n.newJob(spec, 0)
+	n.join(j, spec)
 	due := spec.GetRunAtMs()
 	if spec.GetDelayMs() > 0 {
 		due = n.wall + spec.GetDelayMs()
@@ -133,7 +137,8 @@ func (n *naive) newJob(spec *logv1.NewJob, retryOf uint64) *naiveJob {
 func (n *naive) frontPriority(queue, user string) (top int32, found bool) {
 	fifo := n.mode(queue) == logv1.Mode_MODE_FIFO
 	for _, j := range n.jobs {
-		if j.state == logv1.State_STATE_PENDING && j.spec.GetQueue() == queue && (fifo || j.spec.GetUser() == user) && (!found || j.prio > top) {
+		if j.state == logv1.State_STATE_PENDING && j.spec.GetQueue() == queue && (fifo || j.spec.GetUser() == user) && (!found || j.prio > top) &&
+			n.coordinatorLets(j) {
 			top, found = j.prio, true
 		}
 	}
@@ -155,6 +160,7 @@ func (n *naive) pend(j *naiveJob, newPlace bool) {
 // final ends the job for good.
 func (n *naive) final(j *naiveJob, s logv1.State) {
 	j.state, j.finished = s, n.wall
+	n.jobEnded(j)
 }
 
 func isFinal(s logv1.State) bool { return s >= logv1.State_STATE_SUCCEEDED }
@@ -233,6 +239,7 @@ func (n *naive) retry(id uint64) string {
 		n.queues[spec.GetQueue()] = &naiveQueue{name: spec.GetQueue(), settings: &logv1.QueueSettings{}}
 	}
 	made := n.newJob(spec, j.id)
+	made.coordinator, made.firstDue = j.coordinator, n.wall
 	n.step(made, nil, "enqueued", 0)
 	n.step(j, nil, "retried_by_hand", 0)
 	j.retried = true
@@ -270,6 +277,11 @@ func (n *naive) deleteQueue(name string) string {
 	}
 	for _, j := range n.jobs {
 		if j.spec.GetQueue() == name {
+			return "refused queue_not_empty"
+		}
+	}
+	for _, s := range n.schedules {
+		if t := s.def.GetTemplate().GetQueue(); t == name || t == "" && name == "default" {
 			return "refused queue_not_empty"
 		}
 	}

@@ -84,6 +84,7 @@ func (n *naive) lose(c *naiveClaim, why string) {
 	delete(n.claims, c.fence)
 	if c.job.state != logv1.State_STATE_RUNNING {
 		n.step(c.job, c, why, 0)
+		n.jobSettled(c.job)
 		return
 	}
 	fail := n.limits(c.job).GetOnTimeout() == logv1.OnTimeout_ON_TIMEOUT_FAIL

@@ -33,6 +33,14 @@ type naive struct {
 	rules          uint32
 	decisions      []string        // of this batch
 	grown          map[uint64]bool // of this batch
+	unstored       bool            // the refusal that comes is not kept for a repeat: the leader computes again
+
+	schedules    map[string]*naiveSchedule
+	nextSchedule uint64
+	lastTick     uint64   // numbers waiting ticks and records
+	marked       []uint64 // schedules that may have room for a tick that waits
+	events       []string // of schedules, of this batch
+	broken       string   // an invariant
 
 	settings *logv1.Settings
 }
@@ -59,6 +67,13 @@ type naiveJob struct {
 	steps    []string
 	dropped  int
 	streams  map[int][]byte // all output by attempt, also what is not kept
+
+	coordinator string
+	firstDue    int64
+	schedule    string
+	scheduleID  uint64
+	fire        int64
+	cause       logv1.FireCause
 }
 
 type naiveExclusion struct{ until, age int64 }
@@ -105,7 +120,7 @@ type naiveKey struct {
 
 func newNaive() *naive {
 	return &naive{jobs: map[uint64]*naiveJob{}, queues: map[string]*naiveQueue{}, sessions: map[uint64]*naiveSession{},
-		claims: map[uint64]*naiveClaim{}, turns: map[string]uint64{}, keys: map[string]*naiveKey{},
+		claims: map[uint64]*naiveClaim{}, turns: map[string]uint64{}, keys: map[string]*naiveKey{}, schedules: map[string]*naiveSchedule{},
 		settings: &logv1.Settings{DefaultMode: logv1.Mode_MODE_ROUND_ROBIN.Enum(), MultiUser: proto.Bool(true), CreateQueues: proto.Bool(true),
 			RetentionMs: proto.Int64(86_400_000), RetentionJobs: proto.Int64(100_000), Limits: &logv1.Limits{
 				LeaseMs: proto.Int64(60_000), HeartbeatMs: proto.Int64(20_000), MaxAttempts: proto.Int32(4), BackoffFirstMs: proto.Int64(1000),
@@ -115,7 +130,7 @@ func newNaive() *naive {
 
 // apply answers the batch by position.
 func (n *naive) apply(index uint64, b *logv1.Batch) []string {
-	n.index, n.rules, n.decisions, n.grown = index, b.GetRules(), nil, map[uint64]bool{}
+	n.index, n.rules, n.decisions, n.grown, n.events = index, b.GetRules(), nil, map[uint64]bool{}, nil
 	n.wall = max(n.wall, b.GetNowMs())
 	if n.started && b.GetLeadership() == n.lead {
 		n.lease += min(max(b.GetMonotonicMs()-n.mono, 0), 1000)
@@ -132,6 +147,7 @@ func (n *naive) apply(index uint64, b *logv1.Batch) []string {
 		}
 	}
 	n.timers()
+	n.pumpMarked()
 	for i, c := range b.GetCommands() {
 		switch {
 		case late[i] != nil:
@@ -143,6 +159,7 @@ func (n *naive) apply(index uint64, b *logv1.Batch) []string {
 			out[i] = n.repeatable(c, func() string { return n.late(c) })
 		}
 	}
+	n.pumpMarked()
 	for i, a := range stored {
 		if a != nil {
 			out[i] = a.text
@@ -162,6 +179,14 @@ func isEarly(c *logv1.Command) bool {
 func bodyOf(c *logv1.Command) string {
 	body := proto.Clone(c).(*logv1.Command)
 	body.Repeat = nil
+	switch op := body.GetOp().(type) { // what the leader computed is no part of what the caller asked for
+	case *logv1.Command_PutSchedule:
+		op.PutSchedule = &logv1.PutSchedule{Schedule: op.PutSchedule.GetSchedule(), ExpectedRevision: op.PutSchedule.GetExpectedRevision()}
+	case *logv1.Command_ResumeSchedule:
+		op.ResumeSchedule = &logv1.ResumeSchedule{Name: op.ResumeSchedule.GetName()}
+	case *logv1.Command_BackfillSchedule:
+		op.BackfillSchedule = &logv1.BackfillSchedule{Name: op.BackfillSchedule.GetName()}
+	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(body)
 	if err != nil {
 		panic(err)
@@ -201,7 +226,12 @@ func (n *naive) repeatable(c *logv1.Command, run func() string) string {
 	if r.GetNumber()-s.lowest >= 1024 {
 		return "refused too_many_open"
 	}
+	n.unstored = false
 	text := run()
+	if n.unstored {
+		n.unstored = false
+		return text
+	}
 	switch text {
 	case "nothing", "at_capacity", "draining": // an empty claim stores nothing
 	default:
@@ -270,6 +300,9 @@ func (n *naive) late(c *logv1.Command) string {
 	case *logv1.Command_SetSettings:
 		proto.Merge(n.settings, op.SetSettings.GetSettings())
 		return "settings"
+	}
+	if text, ok := n.scheduleCommand(c); ok {
+		return text
 	}
 	return "done"
 }

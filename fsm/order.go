@@ -60,8 +60,10 @@ func (m *Machine) previewFull(s *session, lane uint32, n int) []OrderedJob {
 		o := m.offer(s, lane)
 		o.FreeBytes += scheduler.SizeOf(j.MemoryBytes).Bytes()
 		m.countRunning(j.Queue, j.User, -1)
+		m.vacate(j)
 		list := m.preview(o, n)
 		m.countRunning(j.Queue, j.User, 1)
+		m.occupy(fence, j)
 		m.batch = current{} // nothing became ready
 		return list
 	}

@@ -14,15 +14,15 @@ import (
 func TestOrderIsTrue(t *testing.T) {
 	states, lanes, full, jobs := 0, 0, 0, 0
 	eachSeed(t, func(seed uint64) error {
-		h, m := newHistory(seed), fsm.New()
+		h, m := newCoordinated(seed), fsm.New()
 		for range 4 { // states of each history
 			for range 5 + h.below(*batches/3) {
 				b := h.batch()
 				h.observe(b, m.Apply(h.index, b))
 			}
-			s, err := stillAfter(h, m)
+			s, err := stillAfter(h.history, m)
 			if err == nil && h.one(3) {
-				err = s.crowd(h)
+				err = s.crowd(h.history)
 			}
 			if err != nil {
 				return err
@@ -105,7 +105,7 @@ func TestOrderIsUndone(t *testing.T) {
 		if seed%4 != *firstSeed%4 {
 			return nil // a history with previews takes long
 		}
-		h, m, asked := newHistory(seed), fsm.New(), fsm.New()
+		h, m, asked := newCoordinated(seed), fsm.New(), fsm.New()
 		for i := range *batches {
 			b := h.batch()
 			out := m.Apply(h.index, b)

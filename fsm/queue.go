@@ -95,7 +95,7 @@ func (m *Machine) defaultMode() scheduler.Mode {
 	return boardMode(m.settings.GetDefaultMode())
 }
 
-// deleteQueue deletes a queue without jobs; history counts.
+// deleteQueue deletes a queue without jobs and schedules; history counts.
 func (m *Machine) deleteQueue(name string, res *logv1.Result) {
 	if !has(m.queues, name) {
 		res.Refusal = refuse(logv1.Reason_REASON_UNKNOWN_QUEUE, "queue", name)
@@ -108,6 +108,10 @@ func (m *Machine) deleteQueue(name string, res *logv1.Result) {
 	}
 	if jobs > 0 {
 		res.Refusal = refuse(logv1.Reason_REASON_QUEUE_NOT_EMPTY, "queue", name, "jobs", decimal(jobs))
+		return
+	}
+	if n := m.schedulesOf[name]; n > 0 {
+		res.Refusal = refuse(logv1.Reason_REASON_QUEUE_NOT_EMPTY, "queue", name, "schedules", decimal(int64(n)))
 		return
 	}
 	m.queues.Delete(name)

@@ -35,20 +35,23 @@ func TestNaive(t *testing.T) {
 			out := m.Apply(h.index, b)
 			want := n.apply(h.index, b)
 			for i, res := range out.Results {
-				got := withoutParams(describeValue(res))
+				got := answerText(b.Commands[i], res)
 				trail = append(trail, fmt.Sprintf("%d.%d %v\n\t-> %s", h.index, i, b.Commands[i], got))
 				if got != want[i] {
 					return fmt.Errorf("index %d place %d: %v\nmachine %s\nnaive   %s\n%s", h.index, i, b.Commands[i], got, want[i], tail(trail))
 				}
 			}
 			if err := m.CheckInvariants(); err != nil {
-				return fmt.Errorf("index %d: %w", h.index, err)
+				return fmt.Errorf("index %d: %w\n%s", h.index, err, tail(trail))
 			}
 			if err := sameJobs(m, n); err != nil {
 				return fmt.Errorf("index %d (wall %d, lease %d): %w\n%s", h.index, n.wall, n.lease, err, tail(trail))
 			}
 			if err := sameFacts(m, n, h.index, out); err != nil {
 				return fmt.Errorf("index %d, rules %d: %w\n%s", h.index, b.GetRules(), err, tail(trail))
+			}
+			if err := sameSchedules(m, n, out); err != nil {
+				return fmt.Errorf("index %d (wall %d), rules %d: %w\n%s", h.index, n.wall, b.GetRules(), err, tail(trail))
 			}
 			h.observe(b, out)
 		}

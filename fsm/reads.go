@@ -131,6 +131,9 @@ func (m *Machine) Workers(after SessionID, limit int) []WorkerView {
 	return out
 }
 
+// Rules is the highest of all batches so far.
+func (m *Machine) Rules() uint32 { return m.rules }
+
 // Totals counts what the state holds.
 type Totals struct {
 	Jobs, Final, Claims, Sessions, Queues, Users, Keys int

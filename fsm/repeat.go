@@ -48,7 +48,35 @@ func hashOf(msg proto.Message) []byte {
 	return sum[:]
 }
 
-func commandHash(c *logv1.Command) []byte { return hashOf(&logv1.Command{Op: c.GetOp()}) }
+// commandHash tells a repeated command from another one. What the leader computes for each attempt, like a draw, is left out.
+func commandHash(c *logv1.Command) []byte {
+	asked := &logv1.Command{Op: c.GetOp()}
+	switch op := c.GetOp().(type) {
+	case *logv1.Command_PutSchedule:
+		asked.Op = &logv1.Command_PutSchedule{PutSchedule: &logv1.PutSchedule{Schedule: op.PutSchedule.GetSchedule(),
+			ExpectedRevision: op.PutSchedule.GetExpectedRevision()}}
+	case *logv1.Command_ResumeSchedule:
+		asked.Op = &logv1.Command_ResumeSchedule{ResumeSchedule: &logv1.ResumeSchedule{Name: op.ResumeSchedule.GetName()}}
+	case *logv1.Command_BackfillSchedule:
+		asked.Op = &logv1.Command_BackfillSchedule{BackfillSchedule: &logv1.BackfillSchedule{Name: op.BackfillSchedule.GetName(),
+			FromMs: op.BackfillSchedule.GetFromMs(), ToMs: op.BackfillSchedule.GetToMs()}}
+	}
+	return hashOf(asked)
+}
+
+// isOutdated: the leader computed the command from something that is not there any more. It computes again and sends it under the same number, so
+// this is no answer of the call.
+func isOutdated(r *logv1.Refusal) bool {
+	if r.GetReason() != logv1.Reason_REASON_STALE_REVISION {
+		return false
+	}
+	for _, p := range r.GetParams() {
+		if p.GetKey() == paramComputedFrom {
+			return true
+		}
+	}
+	return false
+}
 
 // repeated finds the stored answer of a number, or says why the call is refused; neither: it runs. The lowest number only rises, and the
 // answers below it go.

@@ -32,7 +32,7 @@ func Restore(r io.Reader) (*Machine, error) {
 		if err := m.load(k, body); err != nil {
 			return nil, d.damaged(err.Error())
 		}
-		if m.rules > Rules || versionOf(m.rules) != d.version || k >= kindDecision && d.version == oldVersion {
+		if m.rules > Rules || versionOf(m.rules) != d.version || k.version() > d.version {
 			return nil, d.damaged("its rules, its version and its records do not fit together")
 		}
 	}
@@ -62,6 +62,7 @@ func (m *Machine) load(k kind, body []byte) error {
 		m.lastJob, m.lastPlace, m.lastClaim = h.GetLastJob(), h.GetLastPlace(), h.GetLastClaim()
 		m.lastSession, m.lastExcluded, m.settings = h.GetLastSession(), h.GetLastExclusion(), h.GetSettings()
 		m.finished, m.rules = h.GetFinished(), max(h.GetRules(), 1)
+		m.lastSchedule, m.lastTick = h.GetLastSchedule(), h.GetLastTick()
 		if h.GetRules() == 1 {
 			return fmt.Errorf("rules 1 are written in the header")
 		}
@@ -139,7 +140,7 @@ func (m *Machine) loadMore(k kind, body []byte) error {
 		tree.Load(piece{job: r.GetJob(), attempt: r.GetAttempt(), offset: r.GetOffset(), data: r.GetData()})
 		return err
 	}
-	return fmt.Errorf("a record of the unknown kind %d", k)
+	return m.loadSchedules(k, body)
 }
 
 // rebuild makes everything derived from the facts: queues, sessions, jobs, then claims, so that gates close as they did.
@@ -154,6 +155,9 @@ func (m *Machine) rebuild() error {
 	})
 	m.sessions.Scan(func(_ uint64, s *session) bool { m.enlist(s); return true })
 	m.ended.Scan(func(_ uint64, s *session) bool { m.noteEnded(s); return true })
+	if err := m.rebuildSchedules(); err != nil {
+		return err
+	}
 	claimed := map[uint64]bool{} // final jobs whose claim lives
 	m.claims.Scan(func(_ uint64, c claim) bool { claimed[c.job] = true; return true })
 	for _, tree := range []interface {
@@ -178,6 +182,7 @@ func (m *Machine) rebuild() error {
 		return true
 	})
 	m.rebuildOutput()
+	m.rebuildStalled()
 	m.batch = current{}
 	return nil
 }
@@ -208,6 +213,10 @@ func (m *Machine) enlistJob(r *jobRec, claimed bool) error {
 		m.userLive[j.User] = &userLive{}
 	}
 	m.userLive[j.User].busy++
+	if j.ScheduleId != 0 {
+		m.instanceBegins(j)
+	}
+	m.countCoordinated(j, 1)
 	m.enterState(r)
 	return nil
 }

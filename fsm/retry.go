@@ -9,7 +9,8 @@ func (m *Machine) retry(id uint64, res *logv1.Result) {
 	}
 }
 
-// retryJob enqueues a failed, timed out or cancelled job once more, as a new job. Both link to each other.
+// retryJob enqueues a failed, timed out or cancelled job once more, as a new job. Both link to each other. It keeps its coordinator, where it
+// is due now, and is of no schedule.
 func (m *Machine) retryJob(id uint64) (made uint64, refusal *logv1.Refusal) {
 	old, ok := m.find(id)
 	if !ok {
@@ -24,6 +25,10 @@ func (m *Machine) retryJob(id uint64) (made uint64, refusal *logv1.Refusal) {
 	j.Attempt, j.Charged, j.StartedMs, j.FinishedMs, j.Fence, j.Worker, j.Lane = 0, 0, 0, 0, 0, "", 0
 	j.Result, j.Error, j.RetriedAs, j.DueMs, j.Progress = nil, "", 0, 0, nil
 	j.RetryOf, j.EnqueuedMs = id, m.wall
+	j.Schedule, j.ScheduleId, j.FireMs, j.FireCause = "", 0, 0, 0 // a run by hand is no instance
+	if j.Coordinator != "" || j.FirstDueMs != 0 {
+		j.FirstDueMs = m.wall
+	}
 	if refusal = m.room(&plan{}, j.User, jobBytes(j)); refusal != nil {
 		return 0, refusal
 	}

@@ -119,7 +119,12 @@ func (r *scriptRun) operatorCommand(c *logv1.Command, verb string, w words, arg 
 			Mode: w.optMode("mode"), Limits: w.limits(), MaxRunning: w.optInt("max_running"),
 			MaxRunningPerUser: w.optInt("max_running_per_user"), RetentionMs: w.optMillis("retention"),
 			RetentionJobs: w.optInt("retention_jobs")}}}
+	case "put", "unput", "trigger", "backfill", "fire":
+		return r.scheduleCommand(c, verb, w, arg)
 	case "pause", "resume":
+		if arg(0) == "schedule" {
+			return r.scheduleCommand(c, verb, w, arg)
+		}
 		c.Op = &logv1.Command_SetQueue{SetQueue: &logv1.SetQueue{Name: arg(0), Paused: proto.Bool(verb == "pause")}}
 	case "delete":
 		c.Op = &logv1.Command_DeleteQueue{DeleteQueue: &logv1.DeleteQueue{Name: arg(0)}}
@@ -129,7 +134,7 @@ func (r *scriptRun) operatorCommand(c *logv1.Command, verb string, w words, arg 
 			RetentionJobs: w.optInt("retention_jobs"), MaxRunningPerUser: w.optInt("max_running_per_user"),
 			MaxStateBytes: w.optInt("max_state_bytes"), MaxJobs: w.optInt("max_jobs"), MaxSessions: w.optInt("max_sessions"),
 			MaxQueues: w.optInt("max_queues"), MaxUsers: w.optInt("max_users"), MaxIdempotencyKeys: w.optInt("max_keys"),
-			MaxOutputBytes: w.optInt("max_output")}
+			MaxOutputBytes: w.optInt("max_output"), MaxSchedules: w.optInt("max_schedules")}
 		if v, ok := w.pair["multi_user"]; ok {
 			s.MultiUser = proto.Bool(v == "true")
 		}

@@ -176,6 +176,7 @@ func (w words) newJobs() []*logv1.NewJob {
 	one := &logv1.NewJob{
 		Kind: w.pair["kind"], Queue: w.pair["queue"], User: w.pair["user"], Priority: int32(w.int("prio")),
 		Payload: []byte(w.pair["payload"]), IdempotencyKey: w.pair["key"], Limits: w.limits(), InsertFront: w.has("front"),
+		Coordinator: w.pair["coordinator"],
 	}
 	if one.Kind == "" {
 		one.Kind = "k"

@@ -78,6 +78,10 @@ func describeValue(res *logv1.Result) string {
 		return describeOutput(v.Output)
 	case *logv1.Result_Many:
 		return describeMany(v.Many)
+	case *logv1.Result_Schedule:
+		return describeSchedule(v.Schedule)
+	case *logv1.Result_Fire:
+		return describeFire(v.Fire)
 	case *logv1.Result_Drain:
 		return fmt.Sprintf("drain running=%d", v.Drain.GetRunning())
 	}
@@ -189,6 +193,9 @@ func jobText(j *logv1.Job) string {
 	}
 	number("retry_of", int64(j.GetRetryOf()))
 	number("retried_as", int64(j.GetRetriedAs()))
+	if j.GetCoordinator() != "" {
+		out += fmt.Sprintf(" coordinator=%s first_due=%d", j.GetCoordinator(), j.GetFirstDueMs())
+	}
 	return out
 }
 
@@ -212,6 +219,12 @@ func describeEvent(e fsm.Event) string {
 	}
 	if e.Fence != 0 {
 		out += " fence=" + fenceText(uint64(e.Fence))
+	}
+	if e.Schedule != "" {
+		out += " schedule=" + e.Schedule
+	}
+	if e.Tick != nil {
+		out += " " + tickText(e.Tick)
 	}
 	if e.Job == 0 && e.Queue != "" {
 		out += " queue=" + e.Queue
@@ -265,7 +278,13 @@ func (r *scriptRun) query(verb string, w words) {
 		r.printf("has=%v", r.m.HasSessions())
 	case "totals":
 		r.printf("%+v", r.m.Totals())
+	case "coordinator", "coordinators":
+		r.queryCoordinator(w.bare)
+	case "order":
+		r.order(w.bare[0], uint32(mustUint(w.bare[1])))
 	default:
-		r.queryOutput(verb, w)
+		if !r.querySchedule(verb, w) {
+			r.queryOutput(verb, w)
+		}
 	}
 }

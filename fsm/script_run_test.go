@@ -12,12 +12,15 @@ import (
 // scriptRun is the machine of one script with its clocks. Lines:
 //
 //	commands         register NAME lanes="a:1" nonce=1 [gone] [user=U] | open NAME nonce=1 | drain NAME [undo] [byname] |
-//	                 deregister NAME | enqueue [jobs=A1,B1] [queue= user= prio= delay= key= ...] [all] | claim NAME LANE |
+//	                 deregister NAME | enqueue [jobs=A1,B1] [queue= user= prio= delay= key= coordinator= ...] [all] | claim NAME LANE |
 //	                 beat NAME FENCE... | finish NAME FENCE ok|ok=RESULT|fail=ERROR [discard] [after=]|snooze= [next=LANE] |
 //	                 release NAME FENCE... | cancel JOB | retry JOB | set QUEUE ... | pause QUEUE | resume QUEUE |
 //	                 delete QUEUE | settings ... | node ID RAFT API | checkpoint | unknown |
 //	                 output NAME FENCE OFFSET [DATA] [bytes=N] [ppm=N] [message=M] [+ FENCE OFFSET [DATA]]... |
-//	                 cancel_many JOB... [n=N] | retry_many JOB... [n=N]; finish takes rest=OFFSET:DATA and rest_bytes=N, too
+//	                 cancel_many JOB... [n=N] | retry_many JOB... [n=N]; finish takes rest=OFFSET:DATA and rest_bytes=N, too |
+//	                 put NAME next=T [spec= max= catch_up= overlap= grace= min_interval= jitter= offset= ...] [passed=N:FIRST:LAST] |
+//	                 unput NAME [expect=N] | pause schedule NAME | resume schedule NAME next=T [passed=] | trigger NAME |
+//	                 backfill NAME T... [n=N first=T] | fire NAME DUE [NAME DUE]... (see dues and computed)
 //	                 each takes rep=NAME/number/lowest, and xN as its last word repeats it; they gather into one batch
 //	apply            ends a batch; the end of a block and every line below do so too
 //	tick             an empty batch
@@ -29,7 +32,8 @@ import (
 //	outputs on|off   prints the jobs whose output or progress grew
 //	rules N          the rules of the batches from here on; without this line the script runs once under each rules
 //	job N..., clocks, timers, queue Q, peek NAME LANE, totals, steps JOB..., placed JOB..., decisions INDEX,
-//	read JOB [ATTEMPT [OFFSET [MOST]]]
+//	schedule NAME..., schedules [prefix= group= after= limit=], ticks NAME [before= limit=] [count], waiting NAME, due NOW, sums, made JOB...,
+//	read JOB [ATTEMPT [OFFSET [MOST]]], coordinator NAME..., coordinators (all), order NAME LANE
 type scriptRun struct {
 	t     *testing.T
 	m     *fsm.Machine

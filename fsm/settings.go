@@ -30,6 +30,11 @@ func (m *Machine) setSettings(s *logv1.Settings, res *logv1.Result) {
 			return
 		}
 	}
+	if m.batch.rules >= 3 && s != nil {
+		if res.Refusal = within("max_schedules", s.MaxSchedules, 0, mostMillis); res.Refusal != nil {
+			return
+		}
+	}
 	merged := proto.CloneOf(m.settings)
 	if s != nil {
 		proto.Merge(merged, s)

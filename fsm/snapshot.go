@@ -21,6 +21,7 @@ func (m *Machine) Snapshot() *Snapshot {
 	f.sessions, f.pulses, f.ended = m.sessions.Copy(), m.pulses.Copy(), m.ended.Copy()
 	f.answers, f.keys, f.turns, f.users, f.nodes = m.answers.Copy(), m.keys.Copy(), m.turns.Copy(), m.users.Copy(), m.nodes.Copy()
 	f.decisions, f.chunks, f.streams = m.decisions.Copy(), m.chunks.Copy(), m.streams.Copy()
+	f.schedules, f.waiting, f.ticks = m.schedules.Copy(), m.waiting.Copy(), m.ticks.Copy()
 	return &Snapshot{f}
 }
 
@@ -47,7 +48,8 @@ func (s *Snapshot) Digest() ([32]byte, error) {
 func (s *Snapshot) write(e *encoder) {
 	e.frame(kindHeader, &logv1.HeaderRecord{Epoch: s.epoch, Index: s.index, WallMs: s.wall, LeaseMs: s.lease, Leadership: s.leadership,
 		MonotonicMs: s.monotonic, Started: s.started, LastJob: s.lastJob, LastPlace: s.lastPlace, LastClaim: s.lastClaim,
-		LastSession: s.lastSession, LastExclusion: s.lastExcluded, Finished: s.finished, Rules: headerRules(s.rules), Settings: s.settings})
+		LastSession: s.lastSession, LastExclusion: s.lastExcluded, Finished: s.finished, Rules: headerRules(s.rules), Settings: s.settings,
+		LastSchedule: s.lastSchedule, LastTick: s.lastTick})
 	s.queues.Scan(func(_ string, q *logv1.QueueRecord) bool { return e.frame(kindQueue, q) })
 	s.users.Scan(func(name string, since int64) bool {
 		return e.frame(kindUser, &logv1.UserRecord{Name: name, IdleSinceMs: since})
@@ -74,15 +76,14 @@ func (s *Snapshot) write(e *encoder) {
 	s.decisions.Scan(func(_ uint64, d *logv1.DecisionRecord) bool { return e.frame(kindDecision, d) })
 	s.chunks.Scan(func(p piece) bool { return e.frame(kindChunk, p.record()) })
 	s.streams.Scan(func(p piece) bool { return e.frame(kindStream, p.record()) })
+	s.schedules.Scan(func(_ string, r *scheduleRec) bool { return e.frame(kindSchedule, r.record()) })
+	s.waiting.Scan(func(t waitingTick) bool { return e.frame(kindWaiting, t.record()) })
+	s.ticks.Scan(func(t *logv1.TickRecord) bool { return e.frame(kindTick, t) })
 }
 
-// versionOf a snapshot: a state of rules 1 alone is written as it was before there were others, byte for byte.
-func versionOf(rules uint32) uint32 {
-	if rules < 2 {
-		return oldVersion
-	}
-	return version
-}
+// versionOf a snapshot is that of the highest rules: a state of former rules alone is written as it was before there were others, byte for
+// byte, and a binary that does not know the rules refuses it by its version.
+func versionOf(rules uint32) uint32 { return max(rules, 1) }
 
 // headerRules: 1 is not written.
 func headerRules(rules uint32) uint32 {

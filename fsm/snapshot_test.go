@@ -88,19 +88,16 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 }
 
 // TestSnapshotVersions: a state that only batches of rules 1 made is written in version 1, which an old binary reads; one batch of rules 2,
-// even an empty one, makes it version 2, which an old binary refuses by name. A file whose version does not fit what it holds is damaged.
+// even an empty one, makes it version 2, one of rules 3 version 3, which old binaries refuse by name. A file whose version does not fit what it holds is damaged.
 func TestSnapshotVersions(t *testing.T) {
 	versionAt := 11 // the last byte of the version
 	for _, c := range []struct {
-		rules   uint32
-		version byte
-	}{{1, 1}, {2, 2}, {1, 2}} {
+		rules   uint32 // of the last batch
+		version byte   // the highest rules of all
+	}{{1, 1}, {2, 2}, {1, 2}, {3, 3}, {1, 3}} {
 		m := runHistoryOf(7, 1, 20)
+		m.Apply(m.AppliedIndex()+1, &logv1.Batch{Rules: uint32(c.version)})
 		m.Apply(m.AppliedIndex()+1, &logv1.Batch{Rules: c.rules})
-		if c.version != byte(c.rules) { // rules 1 once more
-			m.Apply(m.AppliedIndex()+1, &logv1.Batch{Rules: 2})
-			m.Apply(m.AppliedIndex()+1, &logv1.Batch{Rules: 1})
-		}
 		whole := snapshotBytes(t, m)
 		if whole[versionAt] != c.version {
 			t.Errorf("rules %d: version %d, should be %d", c.rules, whole[versionAt], c.version)
@@ -109,7 +106,10 @@ func TestSnapshotVersions(t *testing.T) {
 		if err != nil || !bytes.Equal(snapshotBytes(t, back), whole) {
 			t.Errorf("rules %d: it does not come back: %v", c.rules, err)
 		}
-		for _, version := range []byte{0, 3 - c.version, 3} {
+		for version := byte(0); version <= fsm.Rules+1; version++ {
+			if version == c.version {
+				continue
+			}
 			other := sealed(append(bytes.Clone(whole[:versionAt]), version), framesOf(whole))
 			var damaged *fsm.DamagedError
 			if _, err := fsm.Restore(bytes.NewReader(other)); !errors.As(err, &damaged) {

@@ -16,7 +16,8 @@ type still struct {
 	lead       uint64
 }
 
-// stillAfter goes on after a history, on a copy, once no timer of the moment is left.
+// stillAfter goes on after a history, on a copy, once no timer of the moment is left. It has no schedules, whose waiting ticks would make jobs
+// when others end.
 func stillAfter(h *history, m *fsm.Machine) (*still, error) {
 	other, err := restored(m)
 	if err != nil {
@@ -24,6 +25,12 @@ func stillAfter(h *history, m *fsm.Machine) (*still, error) {
 	}
 	wall, _ := m.Clocks()
 	s := &still{m: other, index: h.index, wall: wall, mono: h.mono, lead: h.lead}
+	list, _ := other.Schedules("", "", "", 1000)
+	for _, v := range list {
+		if _, err := s.do(&logv1.Command{Op: &logv1.Command_DeleteSchedule{DeleteSchedule: &logv1.DeleteSchedule{Name: v.Record.GetSchedule().GetName()}}}); err != nil {
+			return nil, err
+		}
+	}
 	for range 3 {
 		s.apply()
 	}

@@ -75,6 +75,7 @@ func (m *Machine) NextTimers() (wallMs, leaseMs int64, hasWall, hasLease bool) {
 		first, ok := tree.Min()
 		note(&wallMs, &hasWall, max(first.at, 0), ok)
 	}
+	note(&wallMs, &hasWall, m.wall, m.stalled.Len() > 0) // waiting ticks that a bounded pump left over
 	for _, tree := range []*btree.BTreeG[stamp]{m.leaseEnds, m.sessionEnds} {
 		first, ok := tree.Min()
 		note(&leaseMs, &hasLease, first.at, ok)

@@ -65,16 +65,20 @@ const (
 	BoundWorkerExcluded
 	BoundWorkerDraining
 	BoundBehind
+	BoundCoordinator
 )
 
 // Constraint binds a waiting job now. Value and Most are the numbers of a limit: live claims of the limit, taken slots of the slots, needed
-// bytes of the free ones, jobs that go first.
+// bytes of the free ones, jobs that go first: in a lane, or of the coordinator, at most 1,000 of them; More says that there are others.
 type Constraint struct {
 	Kind        ConstraintKind
 	Queue, User string
 	Lane        *LaneName
 	Value, Most int64
 	UntilMs     int64
+	Coordinator string
+	Busy, Head  JobID // of the coordinator: the job whose claim lives, the first that waits before this one; 0: none
+	More        bool
 }
 
 // ChangeKind says what would have to change. The numbers are those of the API.
@@ -91,12 +95,16 @@ const (
 	ChangeFreeSlot
 	ChangeFreeMemory
 	ChangeClaimsAhead
+	ChangeCoordinator
 )
 
-// Change is a part of the smallest change that would start a job. Value is the new limit, the slots or bytes to free, or the claims ahead.
+// Change is a part of the smallest change that would start a job. Value is the new limit, the slots or bytes to free, the claims ahead, or the
+// jobs of the coordinator that must end first, of those that wait at most 1,000; More says that there are others.
 type Change struct {
 	Kind        ChangeKind
 	Queue, User string
 	Value       int64
 	UntilMs     int64
+	Coordinator string
+	More        bool
 }

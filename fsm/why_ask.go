@@ -20,12 +20,16 @@ func (i *Insight) Why(id JobID) (*WhyAnswer, bool) {
 	if rec.job.State != pending && rec.job.State != scheduled {
 		return a, true
 	}
-	q := &inquiry{Insight: i, m: m, rec: rec, job: rec.job, answer: a, use: i.usage(), due: i.wall}
+	q := &inquiry{Insight: i, m: m, rec: rec, job: rec.job, answer: a, use: i.usage(0), due: i.wall}
+	q.then = q.use
 	q.bindGates()
 	q.lookAtLanes()
 	q.compareLanes()
 	return a, true
 }
+
+// mostCounted is how many jobs of a coordinator an answer counts.
+const mostCounted = 1000
 
 // inquiry is one call of Why about a waiting job.
 type inquiry struct {
@@ -35,7 +39,10 @@ type inquiry struct {
 	job     *logv1.Job
 	answer  *WhyAnswer
 	use     *usage
-	due     int64 // wall clock from which on the job is pending
+	then    *usage // once no claim of the job's coordinator lives
+	busy    uint64 // fence of that claim; 0: none
+	held    bool   // by its coordinator
+	due     int64  // wall clock from which on the job is pending
 	workers []*session
 	byName  map[string]*session
 	cover   map[coverKey]int
@@ -52,6 +59,7 @@ func (q *inquiry) bindGates() {
 		q.bind(Constraint{Kind: BoundScheduled, UntilMs: j.DueMs})
 		q.start(Change{Kind: ChangeWait, UntilMs: j.DueMs})
 	}
+	q.bindCoordinator()
 	if rec.GetPaused() {
 		q.bind(Constraint{Kind: BoundQueuePaused, Queue: j.Queue})
 		q.start(Change{Kind: ChangeResumeQueue, Queue: j.Queue})
@@ -67,11 +75,34 @@ func (q *inquiry) bindGates() {
 	}
 }
 
+// bindCoordinator notes which jobs of its coordinator the job has to wait for: the one that runs, and those that wait and go first.
+func (q *inquiry) bindCoordinator() {
+	j := q.job
+	if j.Coordinator == "" {
+		return
+	}
+	c, _ := q.coordinators.Get(j.Coordinator)
+	n, head := q.roll.Before(boardJob(j), mostCounted+1)
+	if q.held = c.busy != 0 || n > 0; !q.held {
+		return
+	}
+	more := n > mostCounted
+	n = min(n, mostCounted)
+	must, running := int64(n), JobID(0)
+	if q.busy = c.busy; q.busy != 0 {
+		cl, _ := q.claims.Get(q.busy)
+		must, running = must+1, JobID(cl.job)
+		q.then = q.usage(q.busy)
+	}
+	q.bind(Constraint{Kind: BoundCoordinator, Coordinator: j.Coordinator, Busy: running, Head: head, Value: int64(n), More: more})
+	q.start(Change{Kind: ChangeCoordinator, Coordinator: j.Coordinator, Value: must, More: more})
+}
+
 // lift works out which limits must rise for the job once these claims have ended, and how everything is gated then.
 func (q *inquiry) lift(ended []*logv1.Job) (g gates, changes []Change) {
 	j := q.job
 	rec, _ := q.queues.Get(j.Queue)
-	g = gates{facts: &q.facts, use: q.use, lifted: j.Queue, ended: ended}
+	g = gates{facts: &q.facts, use: q.then, lifted: j.Queue, ended: ended}
 	if n := g.inQueue(j.Queue); reached(rec.GetSettings().GetMaxRunning(), n) {
 		g.queueLimit = n + 1
 		changes = append(changes, Change{Kind: ChangeRaiseQueueLimit, Queue: j.Queue, Value: n + 1})
@@ -138,7 +169,7 @@ func (q *inquiry) compareLanes() {
 
 // standInLines says where the job stands, unless something keeps it out of the lines.
 func (q *inquiry) standInLines(tally *scheduler.Tally) {
-	if q.job.State == scheduled {
+	if q.job.State == scheduled || q.held {
 		return
 	}
 	for _, line := range []string{q.job.Queue, scheduler.Any} {

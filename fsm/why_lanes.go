@@ -128,7 +128,7 @@ func (q *inquiry) consider(name *LaneName, s *session, until int64) {
 	if s.draining || budget > 0 && need > budget {
 		return
 	}
-	c := &candidate{name: name, session: s, use: q.use.lanes[laneKey{s.id, name.Lane}], from: max(q.due, until)}
+	c := &candidate{name: name, session: s, use: q.then.lanes[laneKey{s.id, name.Lane}], from: max(q.due, until)}
 	if until > 0 {
 		c.changes = append(c.changes, Change{Kind: ChangeWait, UntilMs: until})
 	}
@@ -180,9 +180,9 @@ func (q *inquiry) endOldest(list []*candidate) {
 		}
 	}
 	if len(lacking) > 0 {
-		q.claims.Scan(func(_ uint64, cl claim) bool {
+		q.claims.Scan(func(fence uint64, cl claim) bool {
 			key := laneKey{cl.session, cl.lane}
-			if c := lacking[key]; c != nil {
+			if c := lacking[key]; c != nil && fence != q.busy {
 				j := q.m.claimed(cl).job
 				c.ended = append(c.ended, j)
 				c.use.slots--

@@ -20,11 +20,15 @@ type usage struct {
 	in     map[userIn]int64
 }
 
-// usage counts all live claims once. The jobs behind them are looked up only where a lane has a memory budget, or limits count them.
-func (i *Insight) usage() *usage {
+// usage counts all live claims but one (0: all) once. The jobs behind them are looked up only where a lane has a memory budget, or limits
+// count them.
+func (i *Insight) usage(without uint64) *usage {
 	u := &usage{lanes: map[laneKey]laneUse{}, queues: map[string]int64{}, users: map[string]int64{}, in: map[userIn]int64{}}
 	m, limited := i.reader(), i.limited()
-	i.claims.Scan(func(_ uint64, c claim) bool {
+	i.claims.Scan(func(fence uint64, c claim) bool {
+		if fence == without {
+			return true
+		}
 		key := laneKey{c.session, c.lane}
 		use := u.lanes[key]
 		use.slots++
