@@ -17,7 +17,7 @@ E2E_FLAGS  ?=
 BENCH      ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint generate check-generate tools demo dev e2e bench clean
+.PHONY: help build test race lint generate check-generate tools zones demo dev e2e bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ generate: tools ## Go code from proto/, with buf from npm
 check-generate: generate ## fails when the committed generated code is not what generate makes
 	@changed=$$(git status --porcelain -- proto/gen); if [ -n "$$changed" ]; then \
 		echo "generated code differs from proto/; commit what make generate made:"; echo "$$changed"; exit 1; fi
+
+zones: ## the zone data that are embedded, from the Go distribution in use
+	cp "$$($(GO) env GOROOT)/lib/time/zoneinfo.zip" cluster/calendar/zoneinfo.zip
 
 demo: build ## the main job: 3 servers, 2 workers, 3 users, the leader killed twice, every promise checked (under a minute)
 	$(BIN)/fairlane demo $(DEMO_FLAGS)

@@ -47,6 +47,8 @@ type Config struct {
 	Clock ClockSource
 	// OnFatal is told once why this node must not go on. It should not return; nil ends the process with code 70.
 	OnFatal func(error)
+
+	rules uint32 // what this node says it can apply, in tests of upgrades; 0: what it can
 }
 
 // Timing holds the durations and counts of raft. Zero values take what DefaultTiming says.

@@ -20,6 +20,7 @@ type leadership struct {
 
 	work     chan struct{} // there is something to pack
 	gathered chan struct{} // as many commands are queued as were wanted
+	rules    atomic.Uint32 // in force; they only rise
 	idle     atomic.Int64  // nanoseconds between batches while a session exists; tests change it
 	// nextTick is when a batch goes out even if nobody asks. The proposer's goroutine alone.
 	nextTick time.Time
@@ -33,6 +34,7 @@ type leadership struct {
 	want   int
 	parking
 	readers []chan read
+	fires   firing
 }
 
 // watchLeadership runs the duties while raft says that this node leads. It listens on LeaderCh: a leadership that was lost
@@ -67,6 +69,7 @@ func (n *Node) startLeadership() *leadership {
 	}
 	l.idle.Store(int64(idleTick))
 	l.ctx, l.cancel = context.WithCancel(n.life)
+	l.fires = newFiring(l.ctx)
 	l.running.Go(l.serve)
 	return l
 }
@@ -89,6 +92,8 @@ func (l *leadership) serve() {
 	l.mu.Lock()
 	l.nextTick = time.Now() // the first batch says at once that the lease clock runs again
 	l.mu.Unlock()
+	l.raiseRules()
+	l.running.Go(l.keepFiring) // before others see this leadership: who shuts down waits for the end of it
 	n.leading.Store(l)
 	l.running.Go(l.keepMembers)
 	l.propose()
@@ -120,6 +125,10 @@ func (l *leadership) close(reason error) {
 			l.answer(p, answer{err: l.closed})
 		}
 		*q = queue{}
+	}
+	if p := l.fires.next; p != nil {
+		l.answer(p, answer{err: l.closed})
+		l.fires.next = nil
 	}
 	l.dismiss(l.closed)
 	for _, r := range l.readers {

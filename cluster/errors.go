@@ -28,6 +28,18 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("the leader's queue of commands is full: retry after %v", e.RetryAfter)
 }
 
+// RulesError says that nothing was done, because not every node can apply it yet.
+type RulesError struct {
+	// Needs are the rules that are needed, Rules those in force.
+	Needs, Rules uint32
+	// Node that cannot apply them; empty: they are about to be raised.
+	Node string
+}
+
+func (e *RulesError) Error() string {
+	return fmt.Sprintf("this needs rules %d of the cluster, which has %d (node %q): upgrade every node first", e.Needs, e.Rules, e.Node)
+}
+
 // proposalError sorts what raft says of a batch: it surely did nothing, or nobody knows.
 func proposalError(err error) error {
 	switch {

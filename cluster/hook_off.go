@@ -3,7 +3,10 @@
 package cluster
 
 import (
+	"net"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
@@ -14,3 +17,7 @@ func afterCommit(*logv1.Batch) {}
 func newClock() ClockSource { return systemClock{time.Now()} }
 
 func hookTiming(t Timing) Timing { return t }
+
+func hookDial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	return net.DialTimeout("tcp", string(target), timeout)
+}

@@ -91,8 +91,8 @@ func TestOutputRides(t *testing.T) {
 		t.Fatalf("large output: %d commands", len(b.pending))
 	}
 	// The answers of output do not make the proposer wait for their callers.
-	if b.lazies != 1 {
-		t.Errorf("%d of a batch are output", b.lazies)
+	if b.riders != 1 {
+		t.Errorf("%d of a batch are output", b.riders)
 	}
 }
 

@@ -25,12 +25,16 @@ const (
 
 // AddNode makes a node a member, or changes the addresses of one. A new node gets the log first and becomes a voter when it
 // has caught up and answers; AddNode does not wait for that. Leader only; may be repeated.
-func (n *Node) AddNode(ctx context.Context, id, raftAddress, apiAddress string) error {
+// rules are the highest that the node can apply; 0: it does not say.
+func (n *Node) AddNode(ctx context.Context, id, raftAddress, apiAddress string, rules uint32) error {
 	if id == "" || raftAddress == "" {
 		return errors.New("cluster: a node needs an id and a raft address")
 	}
 	if !n.IsLeader() {
 		return ErrNotLeader
+	}
+	if err := n.checkRules(id, rules); err != nil {
+		return err
 	}
 	known := false
 	for _, server := range n.servers() {
@@ -50,7 +54,7 @@ func (n *Node) AddNode(ctx context.Context, id, raftAddress, apiAddress string) 
 			return membershipError(ctx, err)
 		}
 	}
-	return n.recordNode(ctx, &logv1.SetNode{Id: id, RaftAddress: raftAddress, ApiAddress: apiAddress})
+	return n.recordNode(ctx, &logv1.SetNode{Id: id, RaftAddress: raftAddress, ApiAddress: apiAddress, Rules: rules})
 }
 
 func membershipError(ctx context.Context, err error) error {
@@ -65,12 +69,13 @@ func membershipError(ctx context.Context, err error) error {
 	}
 }
 
-// recordNode writes a node's addresses into the replicated state, unless they are there.
+// recordNode writes a node's addresses and rules into the replicated state, unless they are there.
 func (n *Node) recordNode(ctx context.Context, node *logv1.SetNode) error {
 	var same bool
 	n.View(func(m *fsm.Machine) {
 		known := nodeOf(m.Nodes(), node.GetId())
-		same = known != nil && known.GetRaftAddress() == node.GetRaftAddress() && known.GetApiAddress() == node.GetApiAddress()
+		same = known != nil && known.GetRaftAddress() == node.GetRaftAddress() && known.GetApiAddress() == node.GetApiAddress() &&
+			known.GetRules() == node.GetRules()
 	})
 	if same {
 		return nil
@@ -96,7 +101,7 @@ func isVoter(server raft.Server) bool { return server.Suffrage == raft.Voter }
 // keepMembers records the leader's own addresses and promotes nodes that have caught up, until the leadership ends.
 func (l *leadership) keepMembers() {
 	n := l.node
-	own := &logv1.SetNode{Id: n.id, RaftAddress: string(n.wire.LocalAddr()), ApiAddress: n.config.APIAdvertise}
+	own := &logv1.SetNode{Id: n.id, RaftAddress: string(n.wire.LocalAddr()), ApiAddress: n.config.APIAdvertise, Rules: n.ownRules()}
 	recorded := false
 	n.wire.forget()
 	looks := make(map[raft.ServerID]int)
@@ -106,6 +111,7 @@ func (l *leadership) keepMembers() {
 		if !recorded {
 			recorded = n.recordNode(l.ctx, own) == nil
 		}
+		l.raiseRules()
 		for _, server := range n.servers() {
 			if string(server.ID) == n.id {
 				l.moveSelf(server)

@@ -29,6 +29,7 @@ type Node struct {
 
 	// leading is set while this node leads and its duties run.
 	leading atomic.Pointer[leadership]
+	ticks   ticks
 	// closing is closed when Shutdown begins; life ends after the transfer of leadership.
 	closing chan struct{}
 	life    context.Context
@@ -170,6 +171,14 @@ func (n *Node) WaitApplied(ctx context.Context, index uint64) error {
 
 // IsLeader tells whether this node leads and takes commands.
 func (n *Node) IsLeader() bool { return n.leading.Load() != nil }
+
+// Now is the time by which schedules are computed on this node: the later of its own wall clock and that of its state. Unix ms.
+func (n *Node) Now() int64 {
+	own := n.config.Clock.WallMillis()
+	var replicated int64
+	n.View(func(m *fsm.Machine) { replicated, _ = m.Clocks() })
+	return max(own, replicated)
+}
 
 // Leader as far as this node knows: id, and the address of its API, which may still be empty.
 func (n *Node) Leader() (id, apiAddress string, ok bool) {

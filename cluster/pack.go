@@ -56,6 +56,8 @@ type pending struct {
 	lazy    bool
 	claim   *logv1.Claim // nil for other commands
 	since   time.Time    // of submit; lazy commands only
+	// templates of the jobs that a fire probably makes.
+	templates []*logv1.NewJob
 
 	// Guarded by leadership.mu from submit on.
 	where where
@@ -88,8 +90,24 @@ func newPending(command *logv1.Command) *pending {
 		p.weight = max(1, len(op.CancelMany.GetJobs()))
 	case *logv1.Command_RetryMany:
 		p.weight = max(1, len(op.RetryMany.GetJobs()))
+	case *logv1.Command_BackfillSchedule:
+		p.weight = 1 + len(op.BackfillSchedule.GetTimesMs())/timesPerWeight
+	case *logv1.Command_Fire:
+		p.weight = 0
+		for _, due := range op.Fire.GetDues() {
+			p.weight += weightOf(due)
+		}
+		p.weight = max(1, p.weight)
 	}
 	return p
+}
+
+// makes lists the jobs that the command probably makes, for waking claims in the same batch.
+func (p *pending) makes() []*logv1.NewJob {
+	if enqueue := p.command.GetEnqueue(); enqueue != nil {
+		return enqueue.GetJobs()
+	}
+	return p.templates
 }
 
 // queue of pending commands, first in first out. Abandoned ones are skipped when they come to the front.
@@ -135,6 +153,8 @@ func (l *leadership) submit(ctx context.Context, p *pending) error {
 	switch {
 	case l.closed != nil:
 		return l.closed
+	case fsm.Needs(p.command) > l.rules.Load():
+		return l.tooOld(fsm.Needs(p.command))
 	case p.urgent:
 		l.urgent.push(p)
 	case p.lazy:
@@ -216,7 +236,7 @@ func (l *leadership) hasWork() (now bool, lazyWait time.Duration) {
 
 // hasOther work than output. The caller holds mu.
 func (l *leadership) hasOther() bool {
-	return l.queued() > 0 || len(l.readers) > 0 || len(l.woken) > 0 || len(l.rescan) > 0 || len(l.orphans) > 0
+	return l.queued() > 0 || l.fires.next != nil || len(l.readers) > 0 || len(l.woken) > 0 || len(l.rescan) > 0 || len(l.orphans) > 0
 }
 
 // lazyWait is how long the oldest output may wait on for others to ride with. The caller holds mu.
@@ -240,12 +260,14 @@ type batch struct {
 	readers []chan read
 
 	weight, bytes int
-	lazies        int // commands of output, at the front
+	riders        int // commands at the front for which nobody gathers: output, and a fire
+	// coordinated: one new job of these coordinators can be claimed in this batch.
+	coordinated map[string]bool
 }
 
-// takes tells whether a command still fits; a large one goes alone, but for output that rides.
+// takes tells whether a command still fits; a large one goes alone, but for what rides.
 func (b *batch) takes(p *pending) bool {
-	return len(b.pending) == b.lazies || b.weight+p.weight <= packCommands && b.bytes+p.bytes <= packBytes
+	return len(b.pending) == b.riders || b.weight+p.weight <= packCommands && b.bytes+p.bytes <= packBytes
 }
 
 func (b *batch) add(p *pending) {
@@ -255,8 +277,8 @@ func (b *batch) add(p *pending) {
 	b.bytes += p.bytes
 }
 
-// pack the next batch: output, urgent commands, then others with enqueues before claims, then the parked claims that those
-// enqueues wake. nil if nothing is to be proposed now.
+// pack the next batch: output, a fire, urgent commands, then others with enqueues before claims, then the parked claims that the new jobs
+// wake. nil if nothing is to be proposed now.
 func (l *leadership) pack() *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -264,13 +286,12 @@ func (l *leadership) pack() *batch {
 	l.takeLazy(b, l.hasOther() || !time.Now().Before(l.nextTick))
 	l.node.View(func(m *fsm.Machine) {
 		l.look(m)
+		l.takeFire(b)
 		l.takeUrgent(b)
 		claims := l.takeWoken(b)
 		claims = append(claims, l.takeNormal(m, b)...)
 		for _, p := range b.pending {
-			if enqueue := p.command.GetEnqueue(); enqueue != nil {
-				claims = append(claims, l.wakeFor(m, b, enqueue)...)
-			}
+			claims = append(claims, l.wakeFor(m, b, p.makes())...)
 		}
 		b.pending = append(b.pending, claims...)
 	})
@@ -303,7 +324,7 @@ func (l *leadership) takeLazy(b *batch, ride bool) {
 			return
 		}
 		b.add(p)
-		b.lazies++
+		b.riders++
 		l.lazy.pop()
 	}
 }

@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// rules is the number of the meaning of what this version proposes.
-	rules = 2
 	// gatherTime is how long the proposer waits for the callers that it has just answered to come back.
 	gatherTime = 300 * time.Microsecond
 	// refusedPause follows a batch that raft did not take, while a transfer of leadership goes on.
@@ -120,7 +118,7 @@ func (l *leadership) pause(d time.Duration) {
 // commit one batch: stamped, replicated and applied here. The error is one of this package.
 func (l *leadership) commit(b *batch) (fsm.Outcome, error) {
 	clock := l.node.config.Clock
-	b.entry.Rules = rules
+	b.entry.Rules = l.rules.Load()
 	b.entry.NowMs = clock.WallMillis()
 	b.entry.MonotonicMs = clock.MonotonicMillis()
 	b.entry.Leadership = l.id
@@ -184,11 +182,12 @@ func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int)
 			}
 			l.answer(p, answer{result: result, parked: p.parked})
 			l.hurryRepeats(p)
-			if i >= b.lazies { // who streams does not come back at once: nobody gathers for him
+			if i >= b.riders { // who streams does not come back at once: nobody gathers for him
 				answers++
 			}
 		}
 		l.wakeAfter(m, &outcome, missed)
+		l.watchTicks(&outcome)
 		l.schedule(m, outcome.More)
 	})
 	for _, r := range b.readers {

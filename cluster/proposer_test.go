@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairlane-scheduler/fairlane/fsm"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
@@ -38,6 +39,7 @@ func blocked(t *testing.T) *leadership {
 	t.Helper()
 	w := newWorld(t, StoreWAL, 1, nil)
 	l := &leadership{node: w.nodes[0], work: make(chan struct{}, 1), gathered: make(chan struct{}, 1), parking: newParking()}
+	l.rules.Store(fsm.Rules)
 	l.ctx, l.cancel = context.WithCancel(t.Context())
 	t.Cleanup(l.cancel)
 	return l
@@ -128,7 +130,7 @@ func TestUnknownCommandEndsTheNode(t *testing.T) {
 		}
 	})
 	n := w.nodes[0]
-	data, err := proto.Marshal(&logv1.Batch{Rules: rules, Commands: []*logv1.Command{{}}})
+	data, err := proto.Marshal(&logv1.Batch{Rules: fsm.Rules, Commands: []*logv1.Command{{}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,9 @@ const (
 	defaultEvents     = 65_536
 	defaultEventBytes = 64 << 20
 	// eventBytes is the room of one event without its texts.
-	eventBytes = 112
+	eventBytes = 136
+	// tickBytes is what an event of a fire time holds besides.
+	tickBytes = 176
 	// chunkEvents are allocated at a time and used again, so that appending never copies what is there.
 	chunkEvents = 256
 	// scanEvents bounds how many events a reader looks at while it holds the lock.
@@ -105,7 +107,11 @@ func (r *ring) drop() {
 }
 
 func sizeOf(e *Event) int {
-	return eventBytes + len(e.Queue) + len(e.User) + len(e.Worker)
+	bytes := eventBytes + len(e.Queue) + len(e.User) + len(e.Worker) + len(e.Schedule)
+	if e.Tick != nil {
+		bytes += tickBytes
+	}
+	return bytes
 }
 
 // restore empties the ring: the state is that of a snapshot now, which says nothing of how it came to be.

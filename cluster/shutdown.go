@@ -10,8 +10,8 @@ import (
 // transferLimit is the watchdog of the only attempt to hand leadership over.
 const transferLimit = 2 * time.Second
 
-// Shutdown ends this node: parked claims, watches and new commands are told, leadership is handed over once, then the transport,
-// raft and the stores are closed, in this order. It may be repeated; every call returns when the end is reached or its
+// Shutdown ends this node: no schedule fires any more, then parked claims, watches and new commands are told, leadership is handed over
+// once, then the transport, raft and the stores are closed, in this order. It may be repeated; every call returns when the end is reached or its
 // own ctx ends.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.shutdown.once.Do(func() {
@@ -31,6 +31,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 
 func (n *Node) close() error {
 	if l := n.leading.Load(); l != nil {
+		l.stopFiring()
 		l.mu.Lock()
 		l.dismiss(ErrShutdown)
 		l.mu.Unlock()

@@ -19,6 +19,8 @@ type Status struct {
 	// LastIndex of the log, CommitIndex and AppliedIndex; the last is that of the last batch in the state.
 	LastIndex, CommitIndex, AppliedIndex uint64
 	Members                              []Member
+	// Rules that this node can apply, and those of the newest batch.
+	Rules, ClusterRules uint32
 	// Parked claims and queued commands on this node; zero unless it leads.
 	Parked, Queued int
 	// NotReady says why this node does not serve; empty: it does.
@@ -32,6 +34,8 @@ type Member struct {
 	APIAddress  string
 	Voter       bool
 	Leader      bool
+	// Rules that the node can apply, as far as this one knows.
+	Rules uint32
 }
 
 // Status of this node.
@@ -43,11 +47,13 @@ func (n *Node) Status() Status {
 		Term: n.raft.CurrentTerm(), LastIndex: n.raft.LastIndex(), CommitIndex: n.raft.CommitIndex(), AppliedIndex: n.machine.applied(),
 	}
 	var nodes []*logv1.SetNode
-	n.View(func(m *fsm.Machine) { nodes = m.Nodes() })
+	n.View(func(m *fsm.Machine) { nodes, s.ClusterRules = m.Nodes(), m.Rules() })
+	s.Rules = n.ownRules()
 	for _, server := range n.servers() {
 		s.Members = append(s.Members, Member{
 			ID: string(server.ID), RaftAddress: string(server.Address), APIAddress: nodeOf(nodes, string(server.ID)).GetApiAddress(),
 			Voter: isVoter(server), Leader: server.ID == leader,
+			Rules: n.rulesOf(nodes, string(server.ID)),
 		})
 	}
 	if l := n.leading.Load(); l != nil {

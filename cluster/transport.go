@@ -113,7 +113,7 @@ type stream struct {
 func (s *stream) Addr() net.Addr { return s.advertise }
 
 func (s *stream) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout("tcp", string(target), timeout)
+	return hookDial(target, timeout)
 }
 
 func (s *stream) Accept() (net.Conn, error) {

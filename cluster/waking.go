@@ -31,13 +31,13 @@ func (w wish) grantedBy(result *logv1.Result) bool {
 	return job != nil && job.GetQueue() == w.queue && (w.any || job.GetUser() == w.user && scheduler.SizeOf(job.GetMemoryBytes()) == w.size)
 }
 
-// wakeFor wakes parked claims for the jobs of an enqueue that is in the same batch.
-func (l *leadership) wakeFor(m *fsm.Machine, b *batch, enqueue *logv1.Enqueue) (claims []*pending) {
-	for _, job := range enqueue.GetJobs() {
+// wakeFor wakes parked claims for the jobs that a command of the same batch makes.
+func (l *leadership) wakeFor(m *fsm.Machine, b *batch, jobs []*logv1.NewJob) (claims []*pending) {
+	for _, job := range jobs {
 		if len(l.byAge) == 0 || b.weight >= packCommands {
 			return claims
 		}
-		if job.GetDelayMs() > 0 || job.GetRunAtMs() > 0 {
+		if job.GetDelayMs() > 0 || job.GetRunAtMs() > 0 || b.behind(m, job.GetCoordinator()) {
 			continue
 		}
 		w := wish{queue: job.GetQueue(), user: job.GetUser(), size: scheduler.SizeOf(job.GetMemoryBytes()), count: 1}
@@ -55,6 +55,22 @@ func (l *leadership) wakeFor(m *fsm.Machine, b *batch, enqueue *logv1.Enqueue) (
 		claims = append(claims, p)
 	}
 	return claims
+}
+
+// behind tells whether a new job of a coordinator comes behind another one, so that nobody can claim it in this batch. When its turn
+// comes the machine says so.
+func (b *batch) behind(m *fsm.Machine, coordinator string) bool {
+	if coordinator == "" {
+		return false
+	}
+	if c, _, _, _ := m.Coordinator(coordinator, 0); c.Busy != 0 || c.Head != 0 || b.coordinated[coordinator] {
+		return true
+	}
+	if b.coordinated == nil {
+		b.coordinated = make(map[string]bool)
+	}
+	b.coordinated[coordinator] = true
+	return false
 }
 
 // oldest parked claim that can take such a job and whose look at the machine is good.

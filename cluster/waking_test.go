@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairlane-scheduler/fairlane/fsm"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
@@ -74,7 +75,7 @@ func (w *world) unseen(n *Node, queues ...string) {
 	}
 	clock := n.config.Clock
 	data, err := proto.Marshal(&logv1.Batch{
-		Rules: rules, NowMs: clock.WallMillis(), MonotonicMs: clock.MonotonicMillis(), Leadership: n.leading.Load().id,
+		Rules: fsm.Rules, NowMs: clock.WallMillis(), MonotonicMs: clock.MonotonicMillis(), Leadership: n.leading.Load().id,
 		Commands: []*logv1.Command{{Op: &logv1.Command_Enqueue{Enqueue: e}}},
 	})
 	if err != nil {
@@ -125,4 +126,71 @@ func TestAnAbandonedWishIsPassedOn(t *testing.T) {
 	if waits.result.GetClaim().GetJob() == nil {
 		t.Errorf("the claim behind it got %v %v", waits.result, waits.err)
 	}
+}
+
+// Of the jobs of one coordinator only the first wakes a claim; the next one does when the first is done.
+func TestJobsBehindACoordinatorsHeadWakeNobody(t *testing.T) {
+	w := newWorld(t, StoreWAL, 1, nil)
+	n := w.nodes[0]
+	type held struct {
+		*parkedClaim
+		session uint64
+	}
+	answers := make(chan held, 3)
+	for _, name := range []string{"a", "b", "c"} {
+		c := held{session: w.worker(n, name, 1)}
+		c.parkedClaim = w.later(n, claim(c.session), time.Minute)
+		go func() {
+			<-c.done
+			answers <- c
+		}()
+	}
+	w.parked(n, 3)
+	recording, err := n.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const count = 3
+	jobs := enqueue(count)
+	for _, job := range jobs.GetEnqueue().GetJobs() {
+		job.Coordinator = "ledger"
+	}
+	first := w.propose(n, jobs).GetEnqueue().GetOutcomes()[0].GetJob()
+	for i := range uint64(count) {
+		if i == 1 { // one more, while one of them runs
+			w.propose(n, enqueueOf("ledger"))
+		}
+		c := <-answers
+		got := c.result.GetClaim()
+		if c.err != nil || got.GetJob().GetId() != first+i {
+			t.Fatalf("claim %v %v, want job %d", c.result, c.err, first+i)
+		}
+		w.propose(n, finish(c.session, got.GetFence()))
+	}
+	recording.Stop()
+	claims := 0
+	for {
+		e, err := recording.Next(t.Context())
+		if err != nil {
+			break
+		}
+		b := &logv1.Batch{}
+		if err := proto.Unmarshal(e.Batch, b); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range b.GetCommands() {
+			if c.GetClaim() != nil {
+				claims++
+			}
+		}
+	}
+	if claims != count {
+		t.Errorf("%d claims went through the log for %d jobs that run one after the other", claims, count)
+	}
+}
+
+func enqueueOf(coordinator string) *logv1.Command {
+	c := enqueue(1)
+	c.GetEnqueue().Jobs[0].Coordinator = coordinator
+	return c
 }

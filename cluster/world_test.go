@@ -88,7 +88,7 @@ func (w *world) limit(d time.Duration) context.Context {
 func (w *world) join(node *Node) {
 	w.t.Helper()
 	s := node.Status()
-	if err := w.leader().AddNode(w.limit(10*time.Second), s.ID, s.RaftAddress, s.APIAddress); err != nil {
+	if err := w.leader().AddNode(w.limit(10*time.Second), s.ID, s.RaftAddress, s.APIAddress, s.Rules); err != nil {
 		w.t.Fatal(err)
 	}
 }

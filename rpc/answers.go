@@ -37,6 +37,7 @@ func jobSummary(job *logv1.Job) *v1.Job {
 		Fence: job.GetFence(), Worker: job.GetWorker(), Lane: job.GetLane(), Error: job.GetError(),
 		RetryOf: job.GetRetryOf(), RetriedAs: job.GetRetriedAs(), Place: job.GetPlace(),
 		Progress: progressAnswer(job.GetProgress()), PlacedMs: job.GetPlacedMs(),
+		Coordinator: job.GetCoordinator(), Schedule: job.GetSchedule(), FireMs: job.GetFireMs(), FireCause: causeWord(job.GetFireCause()),
 	}
 	if len(job.GetLabels()) > 0 {
 		out.Labels = make(map[string]string, len(job.GetLabels()))
@@ -170,9 +171,14 @@ func settingsAnswer(s *logv1.Settings) *v1.Settings {
 		RetentionMs: s.RetentionMs, RetentionJobs: s.RetentionJobs, MaxRunningPerUser: s.MaxRunningPerUser,
 		MaxStateBytes: s.MaxStateBytes, MaxJobs: s.MaxJobs, MaxSessions: s.MaxSessions,
 		MaxQueues: s.MaxQueues, MaxUsers: s.MaxUsers, MaxIdempotencyKeys: s.MaxIdempotencyKeys, MaxOutputBytes: s.MaxOutputBytes,
+		MaxSchedules: s.MaxSchedules,
 	}
-	if out.MaxOutputBytes == nil { // the one setting that a fresh state does not hold
+	// The settings that a fresh state does not hold.
+	if out.MaxOutputBytes == nil {
 		out.MaxOutputBytes = proto.Int64(fsm.DefaultOutputBytes)
+	}
+	if out.MaxSchedules == nil {
+		out.MaxSchedules = proto.Int64(fsm.DefaultSchedules)
 	}
 	if s.DefaultMode != nil {
 		out.DefaultMode = v1.QueueMode(s.GetDefaultMode()).Enum()

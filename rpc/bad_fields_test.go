@@ -95,8 +95,8 @@ func (l leaf) spoiled(t *testing.T, request proto.Message, good goodCall) []badC
 			out = append(out, badCall{fmt.Sprint(l.path(), " ", value), asProto, l.with(request, protoreflect.ValueOfFloat64(value)), 400, InvalidArgument, name})
 		}
 		return out
-	case l.field.Kind() == protoreflect.Int64Kind:
-		return []badCall{{l.path() + " negative", asProto, l.with(request, protoreflect.ValueOfInt64(-1)), 400, InvalidArgument, name}}
+	case l.field.Kind() == protoreflect.Int64Kind: // not -1, which is a grace without end
+		return []badCall{{l.path() + " negative", asProto, l.with(request, protoreflect.ValueOfInt64(-2)), 400, InvalidArgument, name}}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,6 +31,17 @@ type goodCall struct {
 
 var newJobMost = map[string]int{
 	"kind": 128, "queue": 64, "user": 128, "json": 1 << 20, "data": 1 << 20, "idempotency_key": 256, "labels.key": 128, "labels.value": 128,
+	"coordinator": 128,
+}
+
+var scheduleMost = merged(map[string]int{"name": 128, "spec": 256, "zone": 64, "group": 128, "description": 1 << 10}, under("job.", newJobMost))
+
+func merged(all ...map[string]int) map[string]int {
+	out := make(map[string]int)
+	for _, one := range all {
+		maps.Copy(out, one)
+	}
+	return out
 }
 
 var filterMost = map[string]int{"queue": 64, "user": 128, "kind": 128, "labels.key": 128, "labels.value": 128, "id_prefix": 20}
@@ -41,6 +53,8 @@ func under(prefix string, most map[string]int) map[string]int {
 	}
 	return out
 }
+
+var name128 = map[string]int{"name": 128}
 
 var name64 = map[string]int{"name": 64}
 
@@ -84,12 +98,26 @@ var goodCalls = map[string]goodCall{
 	"JobService/WatchJob":        {`{"id":"1"}`, []string{"id"}, map[string]int{"after": 64}},
 	"JobService/StreamOutput":    {`{"id":"1"}`, []string{"id"}, nil},
 	"QueueService/WatchQueue":    {`{"name":"q"}`, []string{"name"}, name64},
-	"EventService/WatchEvents":   {`{}`, nil, map[string]int{"after": 64, "queue": 64, "user": 128}},
+	"EventService/WatchEvents":   {`{}`, nil, map[string]int{"after": 64, "queue": 64, "user": 128, "schedule": 128}},
 	"ClusterService/RecordTrace": {`{}`, nil, nil},
 	"ClusterService/Join": {`{"node_id":"n","raft_address":"127.0.0.1:1","api_address":"127.0.0.1:2"}`, []string{"node_id", "raft_address", "api_address"},
 		map[string]int{"node_id": 128, "raft_address": 256, "api_address": 256}},
 	"ClusterService/ExplainIndex": {`{"index":"1"}`, []string{"index"}, nil},
 	"ClusterService/ReadIndex":    {`{}`, nil, nil},
+	"ScheduleService/PutSchedule": {`{"schedule":{"name":"s","spec":"@hourly","job":{"kind":"k"}}}`,
+		[]string{"schedule", "schedule.name", "schedule.spec", "schedule.job", "schedule.job.kind"}, under("schedule.", scheduleMost)},
+	"ScheduleService/DeleteSchedule":   {`{"name":"s"}`, []string{"name"}, name128},
+	"ScheduleService/PauseSchedule":    {`{"name":"s"}`, []string{"name"}, name128},
+	"ScheduleService/ResumeSchedule":   {`{"name":"s"}`, []string{"name"}, name128},
+	"ScheduleService/TriggerSchedule":  {`{"name":"s"}`, []string{"name"}, name128},
+	"ScheduleService/BackfillSchedule": {`{"name":"s","from_ms":"1","to_ms":"2"}`, []string{"name", "from_ms", "to_ms"}, name128},
+	"ScheduleService/GetSchedule":      {`{"name":"s"}`, []string{"name"}, name128},
+	"ScheduleService/ListSchedules":    {`{}`, nil, map[string]int{"prefix": 128, "group": 128, "after_name": 128}},
+	"ScheduleService/ListTicks":        {`{"name":"s"}`, []string{"name"}, name128},
+	"ScheduleService/PreviewSchedule": {`{"schedule":{"spec":"@hourly"}}`, []string{"schedule", "schedule.spec"},
+		merged(name128, under("schedule.", scheduleMost))},
+	"ScheduleService/ListCoordinators": {`{}`, nil, map[string]int{"after_name": 128}},
+	"ScheduleService/GetCoordinator":   {`{"name":"c"}`, []string{"name"}, name128},
 }
 
 // badCall is one bad request and what its error must be.

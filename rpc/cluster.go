@@ -99,7 +99,7 @@ func (s *clusterService) Join(ctx context.Context, r *v1.JoinRequest) (*v1.JoinR
 	}
 	return atLeader(ctx, s.server, leaderCall[v1.JoinResponse]{
 		local: func(ctx context.Context) (*v1.JoinResponse, error) {
-			if err := s.node.AddNode(ctx, r.GetNodeId(), r.GetRaftAddress(), r.GetApiAddress()); err != nil {
+			if err := s.node.AddNode(ctx, r.GetNodeId(), r.GetRaftAddress(), r.GetApiAddress(), r.GetRules()); err != nil {
 				return nil, err
 			}
 			return &v1.JoinResponse{LeaderId: s.node.ID()}, nil
@@ -117,10 +117,12 @@ func (s *clusterService) Status(context.Context, *v1.StatusRequest) (*v1.StatusR
 		NodeId: status.ID, Role: status.Role, Term: status.Term, LeaderId: status.LeaderID,
 		LastIndex: status.LastIndex, CommitIndex: status.CommitIndex, AppliedIndex: status.AppliedIndex,
 		Version: s.version, LogStore: status.LogStore, NotReady: s.notReady(status),
+		Rules: status.Rules, ClusterRules: status.ClusterRules,
 	}
 	for _, member := range status.Members {
 		out.Members = append(out.Members, &v1.Member{
 			NodeId: member.ID, RaftAddress: member.RaftAddress, ApiAddress: member.APIAddress, Voter: member.Voter, Leader: member.Leader,
+			Rules: member.Rules,
 		})
 	}
 	s.node.View(func(m *fsm.Machine) {

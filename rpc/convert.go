@@ -30,7 +30,7 @@ func newJobFrom(job *v1.NewJob) *logv1.NewJob {
 		Kind: job.GetKind(), Queue: job.GetQueue(), User: job.GetUser(), Priority: job.GetPriority(),
 		MemoryBytes: job.GetMemoryBytes(), DelayMs: job.GetDelayMs(), RunAtMs: job.GetRunAtMs(),
 		IdempotencyKey: job.GetIdempotencyKey(), Limits: limitsFrom(job.GetLimits()),
-		Labels: labelsFrom(job.GetLabels()), InsertFront: job.GetInsertFront(),
+		Labels: labelsFrom(job.GetLabels()), InsertFront: job.GetInsertFront(), Coordinator: job.GetCoordinator(),
 	}
 	if out.Queue == "" {
 		out.Queue = defaultQueue
@@ -133,6 +133,7 @@ func settingsFrom(s *v1.Settings) *logv1.Settings {
 		RetentionMs: s.RetentionMs, RetentionJobs: s.RetentionJobs, MaxRunningPerUser: s.MaxRunningPerUser,
 		MaxStateBytes: s.MaxStateBytes, MaxJobs: s.MaxJobs, MaxSessions: s.MaxSessions,
 		MaxQueues: s.MaxQueues, MaxUsers: s.MaxUsers, MaxIdempotencyKeys: s.MaxIdempotencyKeys, MaxOutputBytes: s.MaxOutputBytes,
+		MaxSchedules: s.MaxSchedules,
 	}
 	if s.DefaultMode != nil {
 		out.DefaultMode = logv1.Mode(s.GetDefaultMode()).Enum()

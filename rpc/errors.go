@@ -19,39 +19,48 @@ type Reason string
 
 // The reasons. Their codes, Connect codes and sentences are in Table.
 const (
-	NotLeader       Reason = "NOT_LEADER"
-	NoLeader        Reason = "NO_LEADER"
-	UnknownOutcome  Reason = "UNKNOWN_OUTCOME"
-	Busy            Reason = "BUSY"
-	ShuttingDown    Reason = "SHUTTING_DOWN"
-	TimedOut        Reason = "TIMED_OUT"
-	SlowWatcher     Reason = "SLOW_WATCHER"
-	TraceEnded      Reason = "TRACE_ENDED"
-	LostClaim       Reason = "LOST_CLAIM"
-	UnknownJob      Reason = "UNKNOWN_JOB"
-	WrongState      Reason = "WRONG_STATE"
-	OutputGap       Reason = "OUTPUT_GAP"
-	SessionEnded    Reason = "SESSION_ENDED"
-	SessionReplaced Reason = "SESSION_REPLACED"
-	TooOld          Reason = "TOO_OLD"
-	TooManyOpen     Reason = "TOO_MANY_OPEN"
-	NumberReused    Reason = "NUMBER_REUSED"
-	KeyReused       Reason = "KEY_REUSED"
-	UnknownQueue    Reason = "UNKNOWN_QUEUE"
-	BadLanes        Reason = "BAD_LANES"
-	QueueNotEmpty   Reason = "QUEUE_NOT_EMPTY"
-	UnknownWorker   Reason = "UNKNOWN_WORKER"
-	UnknownLane     Reason = "UNKNOWN_LANE"
-	NotAWorker      Reason = "NOT_A_WORKER"
-	StateFull       Reason = "STATE_FULL"
-	NotAll          Reason = "NOT_ALL"
-	NoDigest        Reason = "NO_DIGEST"
-	NoDecision      Reason = "NO_DECISION"
-	InvalidArgument Reason = "INVALID_ARGUMENT"
-	TooLarge        Reason = "TOO_LARGE"
-	Malformed       Reason = "MALFORMED"
-	UnknownMethod   Reason = "UNKNOWN_METHOD"
-	Internal        Reason = "INTERNAL"
+	NotLeader          Reason = "NOT_LEADER"
+	NoLeader           Reason = "NO_LEADER"
+	UnknownOutcome     Reason = "UNKNOWN_OUTCOME"
+	Busy               Reason = "BUSY"
+	ShuttingDown       Reason = "SHUTTING_DOWN"
+	TimedOut           Reason = "TIMED_OUT"
+	SlowWatcher        Reason = "SLOW_WATCHER"
+	TraceEnded         Reason = "TRACE_ENDED"
+	ClusterTooOld      Reason = "CLUSTER_TOO_OLD"
+	LostClaim          Reason = "LOST_CLAIM"
+	UnknownJob         Reason = "UNKNOWN_JOB"
+	WrongState         Reason = "WRONG_STATE"
+	OutputGap          Reason = "OUTPUT_GAP"
+	SessionEnded       Reason = "SESSION_ENDED"
+	SessionReplaced    Reason = "SESSION_REPLACED"
+	TooOld             Reason = "TOO_OLD"
+	TooManyOpen        Reason = "TOO_MANY_OPEN"
+	NumberReused       Reason = "NUMBER_REUSED"
+	KeyReused          Reason = "KEY_REUSED"
+	UnknownQueue       Reason = "UNKNOWN_QUEUE"
+	BadLanes           Reason = "BAD_LANES"
+	QueueNotEmpty      Reason = "QUEUE_NOT_EMPTY"
+	UnknownWorker      Reason = "UNKNOWN_WORKER"
+	UnknownLane        Reason = "UNKNOWN_LANE"
+	NotAWorker         Reason = "NOT_A_WORKER"
+	UnknownSchedule    Reason = "UNKNOWN_SCHEDULE"
+	StaleRevision      Reason = "STALE_REVISION"
+	MaxInstances       Reason = "MAX_INSTANCES"
+	BadSpec            Reason = "BAD_SPEC"
+	NeverFires         Reason = "NEVER_FIRES"
+	TooManyTicks       Reason = "TOO_MANY_TICKS"
+	BacklogFull        Reason = "BACKLOG_FULL"
+	UnknownCoordinator Reason = "UNKNOWN_COORDINATOR"
+	StateFull          Reason = "STATE_FULL"
+	NotAll             Reason = "NOT_ALL"
+	NoDigest           Reason = "NO_DIGEST"
+	NoDecision         Reason = "NO_DECISION"
+	InvalidArgument    Reason = "INVALID_ARGUMENT"
+	TooLarge           Reason = "TOO_LARGE"
+	Malformed          Reason = "MALFORMED"
+	UnknownMethod      Reason = "UNKNOWN_METHOD"
+	Internal           Reason = "INTERNAL"
 )
 
 // Entry of the table of errors.
@@ -84,6 +93,8 @@ var Table = []Entry{
 		"this watch was cut off by node {node_id}: {why}. Nothing was changed. Go on after the last event id that was received, {event_id}; read faster, or filter more."},
 	{TraceEnded, "FL1108", connect.CodeResourceExhausted, true,
 		"node {node_id} does not record any further: {why}. Nothing was changed; what was received is not a whole trace. Record again, for a shorter time or on another node."},
+	{ClusterTooOld, "FL1109", connect.CodeFailedPrecondition, false,
+		"this needs rules {needs} of the cluster; {rules} are what all its nodes can apply[: node {lowest} is of an older version]. Nothing was done. Upgrade every node, or remove one that is gone; fairlane cluster status shows the rules of each."},
 	{LostClaim, "FL1201", connect.CodeAborted, false,
 		"claim {fence} is not a live claim of this session[: {why}]. Nothing was stored. Stop the handler; the job was or will be given to somebody else."},
 	{UnknownJob, "FL1202", connect.CodeNotFound, false,
@@ -109,13 +120,29 @@ var Table = []Entry{
 	{BadLanes, "FL1302", connect.CodeInvalidArgument, false,
 		"lanes {value}: {lane_code} at byte {offset}[, in {token}]: {why}. Write them as in fast_lane:1 manual>*:4; see docs/lanes.md."},
 	{QueueNotEmpty, "FL1303", connect.CodeFailedPrecondition, false,
-		"queue {queue} is not empty[: {value} jobs wait or run]. Nothing was deleted. Pause it, and let its jobs end or cancel them first."},
+		"queue {queue} is not empty[: {value} jobs wait or run][: {schedules} schedules enqueue into it]. Nothing was deleted. Pause it, and let its jobs end or cancel them first; change or delete the schedules that name it."},
 	{UnknownWorker, "FL1304", connect.CodeNotFound, false,
 		"there is no worker[ {name}][ with session {session}]. Nothing was done. See fairlane worker list."},
 	{UnknownLane, "FL1305", connect.CodeInvalidArgument, false,
 		"session {session} has no lane {lane}[; it registered {lanes}]. Nothing was done. Lanes are named by their position in the registration, from 0."},
 	{NotAWorker, "FL1306", connect.CodeFailedPrecondition, false,
 		"session {session} is not a worker's, so it cannot claim. Nothing was done. Register a worker."},
+	{UnknownSchedule, "FL1311", connect.CodeNotFound, false,
+		"there is no schedule {schedule}. Nothing was done. See fairlane schedule list; fairlane schedule put makes one."},
+	{StaleRevision, "FL1312", connect.CodeAborted, false,
+		"schedule {schedule} has revision {revision}[, not {expected}]: it was changed meanwhile. Nothing was done. Look at it, and do it again if you still want it."},
+	{MaxInstances, "FL1313", connect.CodeFailedPrecondition, false,
+		"schedule {schedule} runs {instances} of {most} instances already. Nothing was done. Wait until one ends, cancel one, or raise its max_instances."},
+	{BadSpec, "FL1314", connect.CodeInvalidArgument, false,
+		"{field} is {value}; {want}. Nothing was done. See docs/schedules.md; fairlane schedule next shows what a spec means."},
+	{NeverFires, "FL1315", connect.CodeInvalidArgument, false,
+		"the schedule would never fire: {why}. Nothing was done. Correct its spec, start_ms or end_ms."},
+	{TooManyTicks, "FL1316", connect.CodeInvalidArgument, false,
+		"the range has {ticks} fire times of schedule {schedule}, {most} are allowed in one backfill. Nothing was done. The first {most} of them are those up to {until}: give to_ms {until_ms}, and the rest in a second call."},
+	{BacklogFull, "FL1317", connect.CodeResourceExhausted, true,
+		"schedule {schedule} has {value} fire times waiting to be caught up, at most {most} may wait. Nothing was done. Wait until some have run, or give a shorter range."},
+	{UnknownCoordinator, "FL1321", connect.CodeNotFound, false,
+		"there is no coordinator {coordinator}: no job that waits or runs and no schedule names it. Nothing was done. See fairlane coordinator list."},
 	{StateFull, "FL1401", connect.CodeResourceExhausted, true,
 		"the cluster is full: {limit}[ is {value} of {most}]. Nothing was done. Wait until jobs are done, lower the retention, or raise the setting {limit}."},
 	{NotAll, "FL1402", connect.CodeAborted, false,
@@ -165,4 +192,7 @@ var refusals = map[logv1.Reason]Reason{
 	logv1.Reason_REASON_NOT_ALL:          NotAll,
 	logv1.Reason_REASON_NOT_A_WORKER:     NotAWorker,
 	logv1.Reason_REASON_OUTPUT_GAP:       OutputGap,
+	logv1.Reason_REASON_UNKNOWN_SCHEDULE: UnknownSchedule,
+	logv1.Reason_REASON_STALE_REVISION:   StaleRevision,
+	logv1.Reason_REASON_MAX_INSTANCES:    MaxInstances,
 }

@@ -135,16 +135,17 @@ func topicOf(r *v1.WatchEventsRequest) cluster.Topic {
 	return cluster.Topic{Queue: r.GetQueue()}
 }
 
-// matcher of a checked request. An event without a job has no state and no user, so a filter by one of these leaves it out.
+// matcher of a checked request. An event without a job has no state and no user, so a filter by one of these leaves it out; one that no
+// schedule brought about has no schedule.
 func matcher(r *v1.WatchEventsRequest) func(*cluster.Event) bool {
-	job, queue, user := fsm.JobID(r.GetJob()), r.GetQueue(), r.GetUser()
+	job, queue, user, schedule := fsm.JobID(r.GetJob()), r.GetQueue(), r.GetUser(), r.GetSchedule()
 	var states []logv1.State
 	for _, state := range r.GetStates() {
 		states = append(states, logv1.State(state))
 	}
 	return func(e *cluster.Event) bool {
 		return (job == 0 || e.Job == job) && (queue == "" || e.Queue == queue) && (user == "" || e.User == user) &&
-			(len(states) == 0 || e.Job != 0 && slices.Contains(states, e.State))
+			(schedule == "" || e.Schedule == schedule) && (len(states) == 0 || e.Job != 0 && slices.Contains(states, e.State))
 	}
 }
 
@@ -155,6 +156,8 @@ func eventsAnswer(events []cluster.Event) []*v1.Event {
 		out[i] = &v1.Event{
 			Id: e.Position.String(), Kind: e.Kind.Word(), AtMs: e.WallMs, Job: uint64(e.Job), Queue: e.Queue, User: e.User,
 			State: v1.JobState(e.State), Fence: uint64(e.Fence), Session: uint64(e.Session), Worker: e.Worker, Lane: e.Lane,
+			Schedule: e.Schedule, FirstFireMs: e.Tick.GetFirstMs(), LastFireMs: e.Tick.GetLastMs(), Ticks: e.Tick.GetCount(),
+			TickReason: tickReasonWord(e.Tick.GetReason()),
 		}
 	}
 	return out

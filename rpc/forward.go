@@ -130,6 +130,7 @@ func (s *server) awaitLeader(ctx context.Context, began time.Time, last error) e
 // failure is the error of the table for an error of this node.
 func (s *server) failure(err error) error {
 	var busy *cluster.BusyError
+	var rules *cluster.RulesError
 	var already *connect.Error
 	switch {
 	case err == nil:
@@ -140,6 +141,12 @@ func (s *server) failure(err error) error {
 		return problem(UnknownOutcome, "why", err.Error())
 	case errors.As(err, &busy):
 		return problemAfter(Busy, busy.RetryAfter, "node_id", s.lead.ID(), "retry_ms", strconv.FormatInt(busy.RetryAfter.Milliseconds(), 10))
+	case errors.As(err, &rules):
+		values := []string{"needs", number(uint64(rules.Needs)), "rules", number(uint64(rules.Rules))}
+		if rules.Node != "" {
+			values = append(values, "lowest", rules.Node)
+		}
+		return problem(ClusterTooOld, values...)
 	case errors.Is(err, cluster.ErrShutdown):
 		return problem(ShuttingDown, "node_id", s.lead.ID())
 	case errors.Is(err, cluster.ErrNotLeader):

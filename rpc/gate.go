@@ -29,11 +29,14 @@ const (
 
 // carriesPayload names the procedures whose bodies may be large.
 var carriesPayload = map[string]bool{
-	"/fairlane.v1.JobService/Enqueue":         true,
-	"/fairlane.v1.JobService/EnqueueMany":     true,
-	"/fairlane.v1.WorkerService/Finish":       true,
-	"/fairlane.v1.WorkerService/AppendOutput": true,
-	"/fairlane.v1.WorkerService/Register":     true,
+	"/fairlane.v1.JobService/Enqueue":          true,
+	"/fairlane.v1.JobService/EnqueueMany":      true,
+	"/fairlane.v1.WorkerService/Finish":        true,
+	"/fairlane.v1.WorkerService/AppendOutput":  true,
+	"/fairlane.v1.WorkerService/Register":      true,
+	"/fairlane.v1.ScheduleService/PutSchedule": true,
+	// A whole definition may be previewed, of which little is read.
+	"/fairlane.v1.ScheduleService/PreviewSchedule": true,
 }
 
 // gate refuses, with a code, what Connect would refuse without one or would not refuse: before anything is decoded.

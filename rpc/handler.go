@@ -49,7 +49,7 @@ type server struct {
 	incidents  atomic.Uint64
 }
 
-// NewHandler serves all services, /v1/events, /healthz and /readyz of a node. release closes the connections to other nodes; call it
+// NewHandler serves all services, /v1/events, /metrics, /healthz and /readyz of a node. release closes the connections to other nodes; call it
 // after the HTTP server has ended.
 func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release func()) {
 	s := &server{node: node, lead: node, log: cfg.Logger, version: cfg.Version, peers: newPeers()}
@@ -77,17 +77,20 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 	calls.Handle(fairlanev1connect.NewQueueServiceHandler(&queueService{s}, options...))
 	calls.Handle(fairlanev1connect.NewClusterServiceHandler(&clusterService{s}, options...))
 	calls.Handle(fairlanev1connect.NewEventServiceHandler(&eventService{s}, options...))
+	calls.Handle(fairlanev1connect.NewScheduleServiceHandler(&scheduleService{server: s}, options...))
 
 	mux := http.NewServeMux()
 	mux.Handle("/", &gate{
 		next: calls, methods: methods(), writer: s.writer, node: node.ID(), bodyTime: maxBodyTime, writeTime: s.writeTime,
 	})
 	mux.HandleFunc("GET /v1/events", s.sse)
+	mux.Handle("GET /metrics", newMetrics(node))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	ctx, stop := context.WithCancel(context.Background())
 	var follower sync.WaitGroup
 	follower.Go(func() { s.followLeader(ctx) })
+	follower.Go(func() { s.announce(ctx) })
 	return mux, func() {
 		stop()
 		follower.Wait()
@@ -122,7 +125,7 @@ func services() []protoreflect.ServiceDescriptor {
 	var out []protoreflect.ServiceDescriptor
 	for _, file := range []protoreflect.FileDescriptor{
 		v1.File_fairlane_v1_job_proto, v1.File_fairlane_v1_worker_proto, v1.File_fairlane_v1_queue_proto, v1.File_fairlane_v1_cluster_proto,
-		v1.File_fairlane_v1_event_proto,
+		v1.File_fairlane_v1_event_proto, v1.File_fairlane_v1_schedule_proto,
 	} {
 		for i := range file.Services().Len() {
 			out = append(out, file.Services().Get(i))

@@ -28,7 +28,7 @@ func Join(ctx context.Context, node *cluster.Node, addresses []string) error {
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: joinTime}
 	self := node.Status()
-	request := &v1.JoinRequest{NodeId: node.ID(), RaftAddress: self.RaftAddress, ApiAddress: self.APIAddress}
+	request := &v1.JoinRequest{NodeId: node.ID(), RaftAddress: self.RaftAddress, ApiAddress: self.APIAddress, Rules: self.Rules}
 	pause := joinPause
 	for {
 		var errs []error
@@ -50,5 +50,33 @@ func Join(ctx context.Context, node *cluster.Node, addresses []string) error {
 		case <-again.C:
 		}
 		pause = min(2*pause, joinPauseMax)
+	}
+}
+
+// announceEvery is how often a node looks whether the cluster knows what it can apply.
+const announceEvery = time.Second
+
+// announce tells the leader what this node can apply, until the replicated state says so: a node that was upgraded in its place joins nobody, and
+// a leader of a former version does not write it down.
+func (s *server) announce(ctx context.Context) {
+	look := time.NewTicker(announceEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		if s.node.Announced() {
+			continue
+		}
+		self := s.node.Status()
+		call, cancel := context.WithTimeout(ctx, joinTime)
+		_, err := (&clusterService{s}).Join(call, &v1.JoinRequest{
+			NodeId: self.ID, RaftAddress: self.RaftAddress, ApiAddress: self.APIAddress, Rules: self.Rules})
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			s.log.Debug("the leader was not told what this node can apply", "error", err)
+		}
 	}
 }

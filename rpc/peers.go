@@ -18,10 +18,11 @@ const forwardedHeader = "Fairlane-Forwarded"
 
 // peer is another node, as this node's handlers call it.
 type peer struct {
-	jobs    fairlanev1connect.JobServiceClient
-	workers fairlanev1connect.WorkerServiceClient
-	queues  fairlanev1connect.QueueServiceClient
-	cluster fairlanev1connect.ClusterServiceClient
+	jobs      fairlanev1connect.JobServiceClient
+	workers   fairlanev1connect.WorkerServiceClient
+	queues    fairlanev1connect.QueueServiceClient
+	cluster   fairlanev1connect.ClusterServiceClient
+	schedules fairlanev1connect.ScheduleServiceClient
 	// gone ends when another node leads: calls that still wait for an answer of this one give up.
 	gone    context.Context
 	abandon context.CancelFunc
@@ -90,10 +91,11 @@ func dial(client connect.HTTPClient, address string, options ...connect.ClientOp
 	base := baseURL(address)
 	options = append(options, connect.WithCodec(binaryCodec{}), connect.WithAcceptCompression("gzip", nil, nil))
 	return &peer{
-		jobs:    fairlanev1connect.NewJobServiceClient(client, base, options...),
-		workers: fairlanev1connect.NewWorkerServiceClient(client, base, options...),
-		queues:  fairlanev1connect.NewQueueServiceClient(client, base, options...),
-		cluster: fairlanev1connect.NewClusterServiceClient(client, base, options...),
+		jobs:      fairlanev1connect.NewJobServiceClient(client, base, options...),
+		workers:   fairlanev1connect.NewWorkerServiceClient(client, base, options...),
+		queues:    fairlanev1connect.NewQueueServiceClient(client, base, options...),
+		cluster:   fairlanev1connect.NewClusterServiceClient(client, base, options...),
+		schedules: fairlanev1connect.NewScheduleServiceClient(client, base, options...),
 	}
 }
 

@@ -89,15 +89,9 @@ func TestRefusals(t *testing.T) {
 		{"ClusterService/ExplainIndex", `{"index":1}`, 404, NoDecision, "index 1"},
 		{"ClusterService/Digest", `{"index":1}`, 404, NoDigest, "index 1"},
 	} {
-		response, err := http.Post(node.url+"/fairlane.v1."+c.method, "application/json", strings.NewReader(c.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(response.Body)
-		response.Body.Close()
-		reason, message := wireError(t, body)
-		if response.StatusCode != c.status || reason != c.want || !strings.Contains(message, c.names) || strings.Contains(message, "?") {
-			t.Errorf("%s %s: got %d %s, want %d %s naming %q: %s", c.method, c.body, response.StatusCode, reason, c.status, c.want, c.names, message)
+		status, reason, message := node.post(t, c.method, c.body)
+		if status != c.status || reason != c.want || !strings.Contains(message, c.names) || strings.Contains(message, "?") {
+			t.Errorf("%s %s: got %d %s, want %d %s naming %q: %s", c.method, c.body, status, reason, c.status, c.want, c.names, message)
 		}
 	}
 	if after := counts(node); after != before {
@@ -107,6 +101,22 @@ func TestRefusals(t *testing.T) {
 	if err != nil || len(many.Results) != 2 || many.Results[0].GetError().GetReason() != string(NotAll) || many.Results[1].GetError().GetReason() != string(KeyReused) {
 		t.Errorf("all or nothing: %v %v", many, err)
 	}
+}
+
+// post a body in JSON that is to be refused.
+func (n *testNode) post(t *testing.T, method, body string) (status int, reason Reason, message string) {
+	t.Helper()
+	response, err := http.Post(n.url+"/fairlane.v1."+method, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reason, message = wireError(t, answer)
+	return response.StatusCode, reason, message
 }
 
 // counts of the machine, as text.

@@ -77,6 +77,8 @@ func eventsQuery(r *http.Request) (*v1.WatchEventsRequest, error) {
 			out.Queue = value
 		case "user":
 			out.User = value
+		case "schedule":
+			out.Schedule = value
 		case "job":
 			if out.Job, err = strconv.ParseUint(value, 10, 64); err != nil || out.Job == 0 {
 				return nil, problem(InvalidArgument, "field", name, "value", strconv.Quote(value), "want", "give the number of a job")
@@ -86,7 +88,7 @@ func eventsQuery(r *http.Request) (*v1.WatchEventsRequest, error) {
 				return nil, err
 			}
 		default:
-			return nil, problem(InvalidArgument, "field", name, "value", "not a parameter", "want", "give after, job, queue, user or state")
+			return nil, problem(InvalidArgument, "field", name, "value", "not a parameter", "want", "give after, job, queue, user, schedule or state")
 		}
 	}
 	if last := r.Header.Get("Last-Event-ID"); last != "" {

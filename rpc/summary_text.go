@@ -128,6 +128,8 @@ func stepText(a *fsm.WhyAnswer, i int, step *logv1.Step) string {
 		return worker + " let go of the cancelled job: its slot is free"
 	case logv1.StepKind_STEP_KIND_RETRIED_BY_HAND:
 		return retriedText(a, i)
+	case logv1.StepKind_STEP_KIND_FIRED:
+		return firedText(a, step)
 	}
 	return "a step that this version cannot put into words (" + ruleName(step.GetKind()) + ")"
 }
@@ -138,4 +140,21 @@ func retriedText(a *fsm.WhyAnswer, i int) string {
 		return "enqueued by hand, to run job " + number(a.Job.GetRetryOf()) + " again"
 	}
 	return "run again by hand, as job " + number(a.Job.GetRetriedAs())
+}
+
+// firedText is the first step of a job that a schedule made.
+func firedText(a *fsm.WhyAnswer, step *logv1.Step) string {
+	schedule, at := "schedule "+a.Job.GetSchedule(), instantText(step.GetUntilMs(), a.ClockMs)
+	if a.Job.GetSchedule() == "" {
+		schedule = "a schedule"
+	}
+	switch a.Job.GetFireCause() {
+	case logv1.FireCause_FIRE_CAUSE_CATCH_UP:
+		return "fired by " + schedule + " for " + at + ", which it caught up"
+	case logv1.FireCause_FIRE_CAUSE_BACKFILL:
+		return "fired by " + schedule + " for " + at + ", in a backfill"
+	case logv1.FireCause_FIRE_CAUSE_TRIGGER:
+		return schedule + " was triggered by hand at " + at
+	}
+	return "fired by " + schedule + " for " + at
 }

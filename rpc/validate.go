@@ -107,6 +107,30 @@ func (f *fields) requiredQueue(field, value string) {
 	f.queue(field, value)
 }
 
+// longName of a schedule, a coordinator or a group; empty is allowed.
+func (f *fields) longName(field, value string) {
+	if len(value) > maxTextBytes {
+		f.tooLarge(field, len(value), maxTextBytes)
+		return
+	}
+	for i := range len(value) {
+		if !longNameByte(value[i]) {
+			f.wrong(field, strconv.Quote(value), "give a name of 1 to "+strconv.Itoa(maxTextBytes)+" letters A-Z a-z, digits and _ - . /; "+
+				strconv.QuoteToASCII(value[i:i+1])+" at byte "+strconv.Itoa(i)+" is none of them")
+			return
+		}
+	}
+}
+
+func longNameByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.' || c == '/'
+}
+
+func (f *fields) requiredLongName(field, value, what string) {
+	f.check(value != "", field, "missing", "give the name of the "+what)
+	f.longName(field, value)
+}
+
 // between checks a number with inclusive bounds; unit is the last word of the advice.
 func (f *fields) between(field string, value, least, most int64, unit string) {
 	if value < least || value > most {

@@ -46,6 +46,11 @@ func checkEnqueueMany(r *v1.EnqueueManyRequest) error {
 
 func (f *fields) newJob(at string, job *v1.NewJob) {
 	f.requiredText(at+".kind", job.GetKind(), maxTextBytes, "it names the handler that runs the job")
+	f.jobFields(at, job)
+}
+
+// jobFields checks what may be left out of a new job.
+func (f *fields) jobFields(at string, job *v1.NewJob) {
 	f.queue(at+".queue", job.GetQueue())
 	f.text(at+".user", job.GetUser(), maxTextBytes)
 	switch payload := job.GetPayload().(type) {
@@ -62,6 +67,7 @@ func (f *fields) newJob(at string, job *v1.NewJob) {
 	f.text(at+".idempotency_key", job.GetIdempotencyKey(), maxKeyBytes)
 	f.limits(at+".limits", job.GetLimits())
 	f.labels(at+".labels", job.GetLabels())
+	f.longName(at+".coordinator", job.GetCoordinator())
 }
 
 func (f *fields) labels(at string, labels map[string]string) {

@@ -78,6 +78,7 @@ func checkSetSettings(r *v1.SetSettingsRequest) error {
 	}{
 		{"max_state_bytes", s.MaxStateBytes}, {"max_jobs", s.MaxJobs}, {"max_sessions", s.MaxSessions},
 		{"max_queues", s.MaxQueues}, {"max_users", s.MaxUsers}, {"max_idempotency_keys", s.MaxIdempotencyKeys},
+		{"max_schedules", s.MaxSchedules},
 	} {
 		f.optional("settings."+most.field, most.value, 1, math.MaxInt64, "as limit of the whole cluster")
 	}

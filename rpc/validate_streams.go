@@ -72,6 +72,7 @@ func checkWatchEvents(r *v1.WatchEventsRequest) error {
 	}
 	f.queue("queue", r.GetQueue())
 	f.text("user", r.GetUser(), maxTextBytes)
+	f.longName("schedule", r.GetSchedule())
 	f.check(len(r.GetStates()) <= len(v1.JobState_name), "states", strconv.Itoa(len(r.GetStates()))+" states", "name each state once")
 	for _, state := range r.GetStates() {
 		f.check(state != 0, "states", "JOB_STATE_UNSPECIFIED", "give one of "+enumNames(v1.JobState_name))

@@ -41,12 +41,13 @@ func whyAnswer(a *fsm.WhyAnswer) *v1.WhyResponse {
 	for _, c := range a.Constraints {
 		out.Constraints = append(out.Constraints, &v1.Constraint{
 			Kind: v1.ConstraintKind(c.Kind), Queue: c.Queue, User: c.User, Lane: laneAnswer(c.Lane), Value: c.Value, Most: c.Most, UntilMs: c.UntilMs,
-			Text: constraintText(a, c),
+			Text: constraintText(a, c), Coordinator: c.Coordinator, BusyJob: uint64(c.Busy), HeadJob: uint64(c.Head), More: c.More,
 		})
 	}
 	for _, c := range a.Start {
 		out.Start = append(out.Start, &v1.Change{
 			Kind: v1.ChangeKind(c.Kind), Queue: c.Queue, User: c.User, Value: c.Value, UntilMs: c.UntilMs, Text: changeText(a, c),
+			Coordinator: c.Coordinator, More: c.More,
 		})
 	}
 	for i, step := range a.Steps.GetSteps() {

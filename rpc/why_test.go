@@ -36,6 +36,7 @@ var everyConstraint = []fsm.Constraint{
 	{Kind: fsm.BoundWorkerExcluded, Lane: oneLane, UntilMs: noon + 3*3600_000 + 90_000},
 	{Kind: fsm.BoundWorkerDraining, Lane: oneLane},
 	{Kind: fsm.BoundBehind, Queue: "manual", Value: 492},
+	{Kind: fsm.BoundCoordinator, Coordinator: "db", Busy: 7, Head: 9, Value: 2},
 }
 
 // everyChange has one of each kind.
@@ -49,6 +50,7 @@ var everyChange = []fsm.Change{
 	{Kind: fsm.ChangeFreeSlot, Value: 1},
 	{Kind: fsm.ChangeFreeMemory, Value: 512 << 20},
 	{Kind: fsm.ChangeClaimsAhead, Value: 492},
+	{Kind: fsm.ChangeCoordinator, Coordinator: "db", Value: 3},
 }
 
 // everyStep has one of each kind, in the order of their numbers.
@@ -113,6 +115,18 @@ func whyCases() (names []string, answers []*fsm.WhyAnswer) {
 	add("one behind one", pendingJob(), func(a *fsm.WhyAnswer) {
 		a.Constraints, a.Lane = []fsm.Constraint{{Kind: fsm.BoundBehind, Value: 1, Lane: oneLane}}, oneLane
 		a.Start = []fsm.Change{{Kind: fsm.ChangeClaimsAhead, Value: 1}}
+	})
+	add("its coordinator is busy", pendingJob(), func(a *fsm.WhyAnswer) {
+		a.Constraints, a.Lane = []fsm.Constraint{{Kind: fsm.BoundCoordinator, Coordinator: "db", Busy: 7}}, oneLane
+		a.Start = []fsm.Change{{Kind: fsm.ChangeCoordinator, Coordinator: "db", Value: 1}}
+	})
+	add("far behind in its coordinator", pendingJob(), func(a *fsm.WhyAnswer) {
+		a.Constraints = []fsm.Constraint{{Kind: fsm.BoundCoordinator, Coordinator: "db", Head: 9, Value: 1000, More: true}}
+		a.Start, a.Lane = []fsm.Change{{Kind: fsm.ChangeCoordinator, Coordinator: "db", Value: 1000, More: true}}, oneLane
+	})
+	add("one goes before in its coordinator", pendingJob(), func(a *fsm.WhyAnswer) {
+		a.Constraints, a.Lane = []fsm.Constraint{{Kind: fsm.BoundCoordinator, Coordinator: "db", Head: 9, Value: 1}}, oneLane
+		a.Start = []fsm.Change{{Kind: fsm.ChangeCoordinator, Coordinator: "db", Value: 1}}
 	})
 	add("the next", pendingJob(), func(a *fsm.WhyAnswer) { a.Lane = oneLane })
 	add("nothing known of lanes", pendingJob(), nil)
@@ -229,6 +243,12 @@ func TestWhyIsWhole(t *testing.T) {
 	}
 	if c := got.Start[0]; c.UntilMs != noon+24*3600_000 || got.Start[8].Value != 492 {
 		t.Errorf("changes %v", got.Start)
+	}
+	if c := got.Constraints[11]; c.Coordinator != "db" || c.BusyJob != 7 || c.HeadJob != 9 || c.Value != 2 || c.More {
+		t.Errorf("constraint %v", c)
+	}
+	if c := got.Start[9]; c.Coordinator != "db" || c.Value != 3 || c.More {
+		t.Errorf("change %v", c)
 	}
 	if s := got.Steps[3]; s.Rule != "claimed" || s.Index != 103 || s.AtMs != noon-57_000 || s.Worker != "w1" || s.Lane != 1 || s.Fence != 1<<40+7 ||
 		s.Attempt != 2 || s.UntilMs != noon+300_000 || got.StepsDropped != 3 {

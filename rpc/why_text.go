@@ -32,6 +32,8 @@ func constraintText(a *fsm.WhyAnswer, c fsm.Constraint) string {
 		return workerText(c.Lane) + " is draining and takes no new job"
 	case fsm.BoundBehind:
 		return behindText(a, c)
+	case fsm.BoundCoordinator:
+		return sequenceText(c)
 	}
 	return fmt.Sprintf("a constraint that this version cannot put into words (%d)", c.Kind)
 }
@@ -55,6 +57,26 @@ func behindText(a *fsm.WhyAnswer, c fsm.Constraint) string {
 	return jobs + verb
 }
 
+// sequenceText says which jobs of the coordinator go first.
+func sequenceText(c fsm.Constraint) string {
+	var parts []string
+	if c.Busy != 0 {
+		parts = append(parts, fmt.Sprintf("runs job %d", c.Busy))
+	}
+	if c.Value > 0 {
+		first := countText(c.Value, "job", "jobs")
+		if c.More {
+			first = fmt.Sprintf("more than %s", first)
+		}
+		verb := "go"
+		if c.Value == 1 {
+			verb = "goes"
+		}
+		parts = append(parts, fmt.Sprintf("has %s that %s before this one, the next is job %d", first, verb, c.Head))
+	}
+	return "coordinator " + c.Coordinator + " " + strings.Join(parts, " and ")
+}
+
 // changeText says what would have to change.
 func changeText(a *fsm.WhyAnswer, c fsm.Change) string {
 	switch c.Kind {
@@ -76,6 +98,12 @@ func changeText(a *fsm.WhyAnswer, c fsm.Change) string {
 		return memoryText(c.Value) + " more must become free in " + laneName(a.Lane)
 	case fsm.ChangeClaimsAhead:
 		return laneName(a.Lane) + " must take " + countText(c.Value, "other job", "other jobs") + " first"
+	case fsm.ChangeCoordinator:
+		jobs := countText(c.Value, "job", "jobs")
+		if c.More {
+			jobs = "more than " + jobs
+		}
+		return jobs + " of coordinator " + c.Coordinator + " must end"
 	}
 	return fmt.Sprintf("a change that this version cannot put into words (%d)", c.Kind)
 }
