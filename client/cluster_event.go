@@ -34,6 +34,12 @@ type ClusterEvent struct {
 	Session uint64
 	Worker  string
 	Lane    int
+	// Schedule that the event is about, or that made the job.
+	Schedule string
+	// FirstFire and LastFire, how many fire times they are, and why: of schedule_fired, _missed, _skipped and _coalesced.
+	FirstFire, LastFire time.Time
+	Ticks               int64
+	TickReason          string
 }
 
 // EventFilter selects events: those that match every field that is set.
@@ -43,6 +49,8 @@ type EventFilter struct {
 	User  string
 	// States of the job after the event, any of them.
 	States []State
+	// Schedule: its ticks, its changes and the events of its jobs.
+	Schedule string
 }
 
 // Events gives what happens in the cluster, in order, each event once, through failovers. after is the id of the last event that was seen,
@@ -53,7 +61,8 @@ func (c *Client) Events(ctx context.Context, filter EventFilter, after string) i
 		r := &eventReader{after: after, yield: yield}
 		f := &follower[fairlanev1.WatchEventsRequest, fairlanev1.WatchEventsResponse]{client: c, open: watchEvents, take: r.take,
 			request: func() *fairlanev1.WatchEventsRequest {
-				return &fairlanev1.WatchEventsRequest{After: r.after, Job: uint64(filter.Job), Queue: filter.Queue, User: filter.User, States: filter.States}
+				return &fairlanev1.WatchEventsRequest{After: r.after, Job: uint64(filter.Job), Queue: filter.Queue, User: filter.User,
+					States: filter.States, Schedule: filter.Schedule}
 			}}
 		if err := f.run(ctx); err != nil {
 			yield(ClusterEvent{}, err)
@@ -94,8 +103,13 @@ func (r *eventReader) take(m *fairlanev1.WatchEventsResponse) error {
 }
 
 func clusterEvent(e *fairlanev1.Event) ClusterEvent {
-	return ClusterEvent{ID: e.GetId(), Kind: e.GetKind(), At: time.UnixMilli(e.GetAtMs()), Job: JobID(e.GetJob()), Queue: e.GetQueue(),
-		User: e.GetUser(), State: e.GetState(), Fence: Fence(e.GetFence()), Session: e.GetSession(), Worker: e.GetWorker(), Lane: int(e.GetLane())}
+	out := ClusterEvent{ID: e.GetId(), Kind: e.GetKind(), At: time.UnixMilli(e.GetAtMs()), Job: JobID(e.GetJob()), Queue: e.GetQueue(),
+		User: e.GetUser(), State: e.GetState(), Fence: Fence(e.GetFence()), Session: e.GetSession(), Worker: e.GetWorker(), Lane: int(e.GetLane()),
+		Schedule: e.GetSchedule(), Ticks: e.GetTicks(), TickReason: e.GetTickReason()}
+	if e.GetTicks() != 0 {
+		out.FirstFire, out.LastFire = time.UnixMilli(e.GetFirstFireMs()), time.UnixMilli(e.GetLastFireMs())
+	}
+	return out
 }
 
 // eventAfter reports whether id lies behind another in the log. Every id lies behind one that is not epoch.index.place, such as the empty one.

@@ -13,6 +13,13 @@
 // Streams ([Client.Stream], [Client.Events], [Client.WatchQueue], and [Client.Wait]) open another connection, at another node if need be, and
 // go on from where they were.
 //
+// # Schedules
+//
+// [Task.Declare] declares a [Schedule] next to the handler of its jobs: [Worker.Run] puts it before it takes a job, and a definition that is there
+// already changes nothing, so that every replica of a program declares the same. The cluster makes the jobs: each fire time at most one, over
+// any number of failovers, and each that makes none is recorded with the reason ([Client.Ticks]). Jobs and schedules of one [Coordinator] run
+// strictly one after the other.
+//
 // # What a handler must know
 //
 // A worker that cannot reach the cluster cannot know that it still holds a claim. After three quarters of a lease without a

@@ -39,18 +39,22 @@ func (l *life) drain(stopTaking func()) error {
 		waitFor(done, cfg.stubborn)
 	}
 	left := l.busy.Load()
-	l.goodbye(func(ctx context.Context, k *call) error {
-		_, err := do(ctx, k, deregister, func(bool) *fairlanev1.DeregisterRequest {
-			return &fairlanev1.DeregisterRequest{Session: l.session}
-		})
-		return err
-	})
+	l.deregister()
 	l.end(errDrained)
 	if left > 0 {
 		return l.handlersLeft()
 	}
 	<-done // calls end with the life, and no handler runs
 	return errDrained
+}
+
+func (l *life) deregister() {
+	l.goodbye(func(ctx context.Context, k *call) error {
+		_, err := do(ctx, k, deregister, func(bool) *fairlanev1.DeregisterRequest {
+			return &fairlanev1.DeregisterRequest{Session: l.session}
+		})
+		return err
+	})
 }
 
 // goodbye makes one of the last calls; without an answer the worker goes all the same.
@@ -60,6 +64,14 @@ func (l *life) goodbye(send func(context.Context, *call) error) {
 	if err := send(ctx, &call{client: l.client, limit: goodbyeLimit, harmless: true}); err != nil {
 		l.logger.Warn("the cluster was not told that this worker goes", "err", err)
 	}
+}
+
+// refused is the end of a life before it took a job, because something that it needs was refused.
+func (l *life) refused(why error) error {
+	l.deregister()
+	l.end(why)
+	l.aux.Wait()
+	return why
 }
 
 func (l *life) handlersLeft() error {

@@ -35,7 +35,8 @@ func (f *fake) Enqueue(ctx context.Context, r *fairlanev1.EnqueueRequest) (*fair
 }
 
 func (f *fake) put(n *fairlanev1.NewJob) uint64 {
-	j := &fairlanev1.Job{Id: uint64(len(f.jobs) + 1), Kind: n.Kind, Queue: n.Queue, User: n.User, State: StatePending, Labels: n.Labels, MaxAttempts: 4}
+	j := &fairlanev1.Job{Id: uint64(len(f.jobs) + 1), Kind: n.Kind, Queue: n.Queue, User: n.User, State: StatePending, Labels: n.Labels, MaxAttempts: 4,
+		Coordinator: n.Coordinator}
 	if j.Queue == "" {
 		j.Queue = "default"
 	}

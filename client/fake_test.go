@@ -30,21 +30,23 @@ type fake struct {
 	fairlanev1connect.UnimplementedWorkerServiceHandler
 	fairlanev1connect.UnimplementedQueueServiceHandler
 	fairlanev1connect.UnimplementedEventServiceHandler
+	fairlanev1connect.UnimplementedScheduleServiceHandler
 
-	mu       sync.Mutex
-	jobs     map[uint64]*fakeJob
-	sessions map[uint64]*fakeSession
-	last     uint64 // session
-	fence    uint64
-	lease    time.Duration
-	changed  chan struct{} // closed and replaced
-	plan     func(seen) fault
-	log      []seen
-	full     bool // no more output is taken
-	piece    int  // the most bytes in one message of output; 0: no bound
-	kept     int  // of output, in bytes, and of events; 0: all
-	events   []*fairlanev1.Event
-	mux      *http.ServeMux
+	mu        sync.Mutex
+	jobs      map[uint64]*fakeJob
+	schedules map[string]*fakeSchedule
+	sessions  map[uint64]*fakeSession
+	last      uint64 // session
+	fence     uint64
+	lease     time.Duration
+	changed   chan struct{} // closed and replaced
+	plan      func(seen) fault
+	log       []seen
+	full      bool // no more output is taken
+	piece     int  // the most bytes in one message of output; 0: no bound
+	kept      int  // of output, in bytes, and of events; 0: all
+	events    []*fairlanev1.Event
+	mux       *http.ServeMux
 }
 
 type fakeJob struct {
@@ -96,12 +98,13 @@ type fault struct {
 }
 
 func newFake() *fake {
-	f := &fake{jobs: map[uint64]*fakeJob{}, sessions: map[uint64]*fakeSession{}, lease: time.Minute,
+	f := &fake{jobs: map[uint64]*fakeJob{}, schedules: map[string]*fakeSchedule{}, sessions: map[uint64]*fakeSession{}, lease: time.Minute,
 		changed: make(chan struct{}), plan: func(seen) fault { return fault{} }, mux: http.NewServeMux()}
 	f.mux.Handle(fairlanev1connect.NewJobServiceHandler(f))
 	f.mux.Handle(fairlanev1connect.NewWorkerServiceHandler(f))
 	f.mux.Handle(fairlanev1connect.NewQueueServiceHandler(f))
 	f.mux.Handle(fairlanev1connect.NewEventServiceHandler(f))
+	f.mux.Handle(fairlanev1connect.NewScheduleServiceHandler(f))
 	return f
 }
 

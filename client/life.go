@@ -46,6 +46,9 @@ var errDrained = errors.New("drained")
 
 // run lives one life after the other.
 func (w *Worker) run(ctx context.Context) error {
+	if err := w.checkDeclared(); err != nil {
+		return err
+	}
 	for {
 		l, err := w.register(ctx)
 		if err != nil {
@@ -114,10 +117,15 @@ func (l *life) live(ctx context.Context) error {
 	l.aux.Go(func() { l.sender.run(l.ctx) })
 	taking, stopTaking := context.WithCancel(l.ctx)
 	defer stopTaking()
-	for _, n := range l.list {
-		l.lanes.Go(func() { n.run(taking) })
+	err := l.declare(ctx)
+	if err != nil {
+		return l.refused(err)
 	}
-	var err error
+	if len(l.worker.declared) == 0 { // else ctx or the life has ended meanwhile
+		for _, n := range l.list {
+			l.lanes.Go(func() { n.run(taking) })
+		}
+	}
 	select {
 	case <-ctx.Done():
 		err = l.drain(stopTaking)

@@ -17,11 +17,12 @@ const maxNodes = 16
 
 // node is one address of the cluster and the services behind it.
 type node struct {
-	url     string
-	jobs    fairlanev1connect.JobServiceClient
-	workers fairlanev1connect.WorkerServiceClient
-	queues  fairlanev1connect.QueueServiceClient
-	events  fairlanev1connect.EventServiceClient
+	url       string
+	jobs      fairlanev1connect.JobServiceClient
+	workers   fairlanev1connect.WorkerServiceClient
+	queues    fairlanev1connect.QueueServiceClient
+	events    fairlanev1connect.EventServiceClient
+	schedules fairlanev1connect.ScheduleServiceClient
 	// silent is closed and replaced when the node gave no sign of life in time; nodes.mu guards the field.
 	silent chan struct{}
 }
@@ -76,12 +77,13 @@ func (n *nodes) add(base string) int {
 	// The answers are small and near: compressing them costs more than it saves.
 	plain := connect.WithAcceptCompression("gzip", nil, nil)
 	n.list = append(n.list, &node{
-		url:     base,
-		jobs:    fairlanev1connect.NewJobServiceClient(n.client, base, plain),
-		workers: fairlanev1connect.NewWorkerServiceClient(n.client, base, plain),
-		queues:  fairlanev1connect.NewQueueServiceClient(n.client, base, plain),
-		events:  fairlanev1connect.NewEventServiceClient(n.client, base, plain),
-		silent:  make(chan struct{}),
+		url:       base,
+		jobs:      fairlanev1connect.NewJobServiceClient(n.client, base, plain),
+		workers:   fairlanev1connect.NewWorkerServiceClient(n.client, base, plain),
+		queues:    fairlanev1connect.NewQueueServiceClient(n.client, base, plain),
+		events:    fairlanev1connect.NewEventServiceClient(n.client, base, plain),
+		schedules: fairlanev1connect.NewScheduleServiceClient(n.client, base, plain),
+		silent:    make(chan struct{}),
 	})
 	return len(n.list) - 1
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
@@ -63,6 +64,14 @@ type JobMeta struct {
 	// Lane by its position in the worker's lanes, and its text, for example "manual>*:4".
 	Lane     int
 	LaneText string
+	// Coordinator under which the job runs; empty: none.
+	Coordinator string
+	// Schedule that made the job; empty: none did, or it was run again by hand.
+	Schedule string
+	// FireTime for which the schedule made it, in UTC: the same for every attempt, however late it runs. Zero: no schedule did.
+	FireTime time.Time
+	// FireCause is why; empty: no schedule did.
+	FireCause FireCause
 
 	output *output // nil: made by hand
 }
@@ -121,7 +130,11 @@ func rawJob(c *fairlanev1.Claim, laneText string) *RawJob {
 		Fence: Fence(c.GetFence()), Attempt: int(j.GetAttempt()), MaxAttempts: int(j.GetMaxAttempts()),
 		Priority: j.GetPriority(), MemoryBytes: j.GetMemoryBytes(), Labels: j.GetLabels(),
 		Lane: int(c.GetLane()), LaneText: laneText,
+		Coordinator: j.GetCoordinator(), Schedule: j.GetSchedule(), FireCause: FireCause(j.GetFireCause()),
 	}}
+	if j.GetFireMs() != 0 {
+		out.FireTime = time.UnixMilli(j.GetFireMs()).UTC()
+	}
 	switch p := j.GetPayload().(type) {
 	case *fairlanev1.Job_Json:
 		out.Payload, out.JSON = []byte(p.Json), true

@@ -22,6 +22,7 @@ type Worker struct {
 
 	handlers map[string]RawHandler
 	fallback RawHandler
+	declared []declared // that are not put yet; while the worker runs, its life has them
 	running  bool
 }
 
@@ -110,7 +111,7 @@ func (w *Worker) handler(kind string) RawHandler {
 // back without charging an attempt, and returns nil: pass a context of signal.NotifyContext to drain on SIGTERM.
 //
 // Other ends: ErrSessionReplaced when another process took this worker's name, ErrBadLanes and other refusals of the
-// registration, ErrHandlersLeft when handlers ignored the end of their contexts.
+// registration or of a schedule that it declares, ErrHandlersLeft when handlers ignored the end of their contexts.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.running {
 		panic("fairlane: Run of a worker that ran already")
