@@ -35,6 +35,10 @@ func eventsOf(url string) fairlanev1connect.EventServiceClient {
 	return fairlanev1connect.NewEventServiceClient(http.DefaultClient, url)
 }
 
+func schedulesOf(url string) fairlanev1connect.ScheduleServiceClient {
+	return fairlanev1connect.NewScheduleServiceClient(http.DefaultClient, url)
+}
+
 // baseURL accepts host:port and full URLs.
 func baseURL(endpoint string) string {
 	if strings.Contains(endpoint, "://") {

@@ -36,13 +36,13 @@ func newClusterStatusCmd(a *app) *cobra.Command {
 }
 
 func statusTable(w io.Writer, s *fairlanev1.StatusResponse) {
-	row(w, "NODE", "ROLE", "RAFT", "API", "VOTER")
+	row(w, "NODE", "ROLE", "RAFT", "API", "VOTER", "RULES")
 	for _, m := range s.GetMembers() {
 		role := "follower"
 		if m.GetLeader() {
 			role = "leader"
 		}
-		row(w, m.GetNodeId(), role, m.GetRaftAddress(), m.GetApiAddress(), yesNo(m.GetVoter()))
+		row(w, m.GetNodeId(), role, m.GetRaftAddress(), m.GetApiAddress(), yesNo(m.GetVoter()), m.GetRules())
 	}
 	t := s.GetTotals()
 	c := t.GetJobs()
@@ -50,6 +50,7 @@ func statusTable(w io.Writer, s *fairlanev1.StatusResponse) {
 	row(w, "answered by", s.GetNodeId()+" ("+s.GetRole()+")")
 	row(w, "term", s.GetTerm())
 	row(w, "log", fmt.Sprintf("last %d, committed %d, applied %d (%s)", s.GetLastIndex(), s.GetCommitIndex(), s.GetAppliedIndex(), s.GetLogStore()))
+	row(w, "rules", fmt.Sprintf("%d in force, %d with this node's version", s.GetClusterRules(), s.GetRules()))
 	row(w, "jobs", fmt.Sprintf("%d scheduled, %d pending, %d running, %d succeeded, %d failed, %d timed out, %d cancelled",
 		c.GetScheduled(), c.GetPending(), c.GetRunning(), c.GetSucceeded(), c.GetFailed(), c.GetTimedOut(), c.GetCancelled()))
 	row(w, "since the start", fmt.Sprintf("%d enqueued, %d claimed, %d finished", t.GetEnqueued(), t.GetClaimed(), t.GetFinished()))

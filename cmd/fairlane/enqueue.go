@@ -23,6 +23,7 @@ type enqueueFlags struct {
 	memory           string
 	labels           map[string]string
 	front, wait      bool
+	coordinator      string
 	limits           func(*cobra.Command) (*fairlanev1.JobLimits, error)
 }
 
@@ -48,6 +49,7 @@ With --wait the command waits for the end of the job and its exit code is that o
 	flags.StringVar(&f.memory, "memory", "", "memory it needs, for example 512MiB")
 	flags.StringToStringVar(&f.labels, "label", nil, "`name=value`, any number of them")
 	flags.BoolVar(&f.front, "front", false, "before this user's other jobs in the queue")
+	flags.StringVar(&f.coordinator, "coordinator", "", "`name` under which jobs and schedules run strictly one after the other")
 	flags.BoolVar(&f.wait, "wait", false, "wait for its end")
 	f.limits = limitFlags(cmd)
 	return cmd
@@ -108,7 +110,7 @@ func (f enqueueFlags) options(cmd *cobra.Command) ([]fairlane.EnqueueOption, err
 	return []fairlane.EnqueueOption{func(j *fairlanev1.NewJob) {
 		j.Queue, j.User, j.IdempotencyKey, j.Priority = f.queue, f.user, f.key, f.priority
 		j.DelayMs, j.RunAtMs, j.MemoryBytes = f.in.Milliseconds(), runAt, memory
-		j.Labels, j.InsertFront, j.Limits = f.labels, f.front, limits
+		j.Labels, j.InsertFront, j.Limits, j.Coordinator = f.labels, f.front, limits, f.coordinator
 	}}, nil
 }
 

@@ -24,6 +24,7 @@ one object a line.`,
 	job := f.String("job", "", "only events of this job")
 	f.StringVar(&req.Queue, "queue", "", "only events of this queue")
 	f.StringVar(&req.User, "user", "", "only events of this user")
+	f.StringVar(&req.Schedule, "schedule", "", "only what became of this schedule's fire times, its changes and the events of its jobs")
 	states := f.StringSlice("state", nil, "only events after which the job is in one of these `states`")
 	events.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if *job != "" {
@@ -65,10 +66,14 @@ func (a *app) printEvent(e *fairlanev1.Event) error {
 	if e.GetJob() != 0 {
 		text += fmt.Sprintf("  job %d %s", e.GetJob(), stateName(e.GetState()))
 	}
-	for _, part := range []struct{ name, value string }{{"queue", e.GetQueue()}, {"user", e.GetUser()}, {"worker", e.GetWorker()}} {
+	for _, part := range []struct{ name, value string }{{"queue", e.GetQueue()}, {"user", e.GetUser()}, {"worker", e.GetWorker()},
+		{"schedule", e.GetSchedule()}} {
 		if part.value != "" {
 			text += "  " + part.name + " " + part.value
 		}
+	}
+	if e.GetTicks() != 0 {
+		text += "  " + ticksText(e.GetFirstFireMs(), e.GetLastFireMs(), e.GetTicks(), false) + ": " + e.GetTickReason()
 	}
 	_, err := fmt.Fprintln(a.out, text)
 	return err

@@ -68,6 +68,11 @@ func (f *fakeNode) OpenSession(context.Context, *fairlanev1.OpenSessionRequest) 
 	return &fairlanev1.OpenSessionResponse{Session: 1}, nil
 }
 
+func (f *fakeNode) Enqueue(_ context.Context, req *fairlanev1.EnqueueRequest) (*fairlanev1.EnqueueResponse, error) {
+	f.remember(req)
+	return &fairlanev1.EnqueueResponse{Id: 7}, nil
+}
+
 func (f *fakeNode) Cancel(_ context.Context, req *fairlanev1.CancelRequest) (*fairlanev1.CancelResponse, error) {
 	f.remember(req)
 	return &fairlanev1.CancelResponse{Cancelled: req.GetId() != 8, State: fairlanev1.JobState_JOB_STATE_CANCELLED}, nil

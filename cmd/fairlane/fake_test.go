@@ -23,6 +23,7 @@ type fakeNode struct {
 	fairlanev1connect.UnimplementedWorkerServiceHandler
 	fairlanev1connect.UnimplementedClusterServiceHandler
 	fairlanev1connect.UnimplementedEventServiceHandler
+	fakeSchedules
 
 	state  fairlanev1.JobState
 	leader string
@@ -48,6 +49,7 @@ func (f *fakeNode) start(t *testing.T) (endpoint string) {
 	mux.Handle(fairlanev1connect.NewWorkerServiceHandler(f))
 	mux.Handle(fairlanev1connect.NewClusterServiceHandler(f))
 	mux.Handle(fairlanev1connect.NewEventServiceHandler(f))
+	mux.Handle(fairlanev1connect.NewScheduleServiceHandler(f))
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
@@ -65,8 +67,17 @@ func (f *fakeNode) job() *fairlanev1.Job {
 }
 
 func remoteError(code connect.Code, reason, stable, message string) error {
+	return remoteFieldError(code, reason, stable, "", message)
+}
+
+// remoteFieldError is about one field of the request.
+func remoteFieldError(code connect.Code, reason, stable, field, message string) error {
 	err := connect.NewError(code, errorText(message))
-	detail, _ := connect.NewErrorDetail(&errdetails.ErrorInfo{Reason: reason, Domain: "fairlane", Metadata: map[string]string{"code": stable}})
+	metadata := map[string]string{"code": stable}
+	if field != "" {
+		metadata["field"] = field
+	}
+	detail, _ := connect.NewErrorDetail(&errdetails.ErrorInfo{Reason: reason, Domain: "fairlane", Metadata: metadata})
 	err.AddDetail(detail)
 	return err
 }

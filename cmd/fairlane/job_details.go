@@ -25,6 +25,13 @@ func jobDetails(w io.Writer, j *fairlanev1.Job) {
 	if j.GetFence() != 0 {
 		row(w, "claim", fmt.Sprintf("fence %d, worker %s, lane %d", j.GetFence(), j.GetWorker(), j.GetLane()))
 	}
+	if j.GetCoordinator() != "" {
+		row(w, "coordinator", j.GetCoordinator())
+	}
+	if j.GetSchedule() != "" {
+		row(w, "schedule", j.GetSchedule())
+		row(w, "fire time", fmt.Sprintf("%s (%s)", instant(j.GetFireMs()), j.GetFireCause()))
+	}
 	if p := j.GetProgress(); p != nil {
 		row(w, "progress", progressText(p))
 	}

@@ -63,7 +63,7 @@ its default. Exit codes: 0 ok, 1 failed, 2 usage, 3 the cluster cannot be reache
 	root.AddCommand(
 		newServerCmd(a), newDevCmd(a), newDemoCmd(a), newDemoWorkerCmd(a),
 		newEnqueueCmd(a), newWorkCmd(a),
-		newJobCmd(a), newQueueCmd(a), newWorkerCmd(a), newEventsCmd(a), newLogCmd(a), newClusterCmd(a),
+		newJobCmd(a), newQueueCmd(a), newScheduleCmd(a), newCoordinatorCmd(a), newWorkerCmd(a), newEventsCmd(a), newLogCmd(a), newClusterCmd(a),
 		newTraceCmd(a), newSimulateCmd(a), newVersionCmd(a),
 	)
 	finish(root)

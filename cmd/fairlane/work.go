@@ -33,8 +33,8 @@ func newWorkCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "work [flags] -- COMMAND [ARGUMENT]...", Short: "Run a command for each job", Args: cobra.MinimumNArgs(1),
 		Long: `Run a command for each job. The job's payload is its standard input, its standard output (at most 1 MiB) is the result, and
-its environment has FAIRLANE_JOB_ID, FAIRLANE_FENCE, FAIRLANE_KIND, FAIRLANE_QUEUE, FAIRLANE_USER, FAIRLANE_ATTEMPT and
-FAIRLANE_LANE. Its exit code decides: 0 succeeded; 100 failed for good; 75 not now, back after --snooze, no attempt charged;
+its environment has FAIRLANE_JOB_ID, FAIRLANE_FENCE, FAIRLANE_KIND, FAIRLANE_QUEUE, FAIRLANE_USER, FAIRLANE_ATTEMPT,
+FAIRLANE_LANE, FAIRLANE_COORDINATOR, and if a schedule made it FAIRLANE_SCHEDULE, FAIRLANE_FIRE_TIME and FAIRLANE_FIRE_CAUSE. Its exit code decides: 0 succeeded; 100 failed for good; 75 not now, back after --snooze, no attempt charged;
 any other failed, tried again while attempts are left. The end of its error output becomes the job's error. With --stream its
 standard output can also be read while it runs.
 
@@ -152,6 +152,10 @@ func (f workFlags) outcome(err error) error {
 
 // jobEnv is the worker's environment with the job's variables; those of a job around this worker do not shine through.
 func jobEnv(env []string, job *fairlane.RawJob) []string {
+	fire := ""
+	if !job.FireTime.IsZero() {
+		fire = job.FireTime.UTC().Format(time.RFC3339Nano)
+	}
 	own := []string{
 		"FAIRLANE_JOB_ID=" + strconv.FormatUint(uint64(job.ID), 10),
 		"FAIRLANE_FENCE=" + strconv.FormatUint(uint64(job.Fence), 10),
@@ -160,6 +164,10 @@ func jobEnv(env []string, job *fairlane.RawJob) []string {
 		"FAIRLANE_USER=" + job.User,
 		"FAIRLANE_ATTEMPT=" + strconv.Itoa(job.Attempt),
 		"FAIRLANE_LANE=" + strconv.Itoa(job.Lane),
+		"FAIRLANE_COORDINATOR=" + job.Coordinator,
+		"FAIRLANE_SCHEDULE=" + job.Schedule,
+		"FAIRLANE_FIRE_TIME=" + fire,
+		"FAIRLANE_FIRE_CAUSE=" + string(job.FireCause),
 	}
 	return append(slices.Clone(env), own...)
 }

@@ -16,6 +16,7 @@ func TestJobEnv(t *testing.T) {
 	want := []string{
 		"PATH=/bin", "FAIRLANE_USER=outer", "FAIRLANE_JOB_ID=7", "FAIRLANE_FENCE=1099511627776", "FAIRLANE_KIND=k", "FAIRLANE_QUEUE=q",
 		"FAIRLANE_USER=", "FAIRLANE_ATTEMPT=2", "FAIRLANE_LANE=1",
+		"FAIRLANE_COORDINATOR=", "FAIRLANE_SCHEDULE=", "FAIRLANE_FIRE_TIME=", "FAIRLANE_FIRE_CAUSE=",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
@@ -23,6 +24,17 @@ func TestJobEnv(t *testing.T) {
 	// The last value of a variable is the one that a command sees, so the job's stand behind the worker's.
 	if slices.Index(got, "FAIRLANE_USER=") < slices.Index(got, "FAIRLANE_USER=outer") {
 		t.Error("the worker's own FAIRLANE_USER shines through")
+	}
+}
+
+// TestJobEnvOfAFire: the fire time is RFC 3339 in UTC, whatever zone it came in.
+func TestJobEnvOfAFire(t *testing.T) {
+	at := time.Date(2027, 1, 31, 9, 0, 0, 0, time.FixedZone("", 3600))
+	got := jobEnv([]string{"FAIRLANE_SCHEDULE=outer"}, &fairlane.RawJob{JobMeta: fairlane.JobMeta{
+		Coordinator: "db", Schedule: "reports/north", FireTime: at, FireCause: fairlane.CauseCatchUp}})
+	want := []string{"FAIRLANE_COORDINATOR=db", "FAIRLANE_SCHEDULE=reports/north", "FAIRLANE_FIRE_TIME=2027-01-31T08:00:00Z", "FAIRLANE_FIRE_CAUSE=catch_up"}
+	if !slices.Equal(got[len(got)-4:], want) {
+		t.Errorf("got %q", got)
 	}
 }
 
