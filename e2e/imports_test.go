@@ -39,6 +39,7 @@ var rooms = map[string]room{
 	"cmd":       {all: true},
 	"e2e":       {ours: []string{"client", publicGen}},
 	"bench":     {all: true},
+	"examples":  {ours: []string{"client"}},
 }
 
 // owned modules are imported by the rooms named only; a prefix of the import path decides.

@@ -29,6 +29,7 @@ type loggedEvent struct {
 type watcher struct {
 	request *fairlanev1.WatchEventsRequest
 	matches func(loggedEvent) bool
+	take    func(*fairlanev1.Event) // gets each event; nil: none is needed
 
 	seen    []string // ids
 	newest  uint64   // the highest job of an event
@@ -199,6 +200,9 @@ func (w *watcher) once(ctx context.Context, node *harness.Node) {
 		for _, e := range message.GetEvents() {
 			w.seen = append(w.seen, e.GetId())
 			w.newest = max(w.newest, e.GetJob())
+			if w.take != nil {
+				w.take(e)
+			}
 		}
 		if id := message.GetEventId(); id != "" {
 			w.request.After = id

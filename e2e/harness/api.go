@@ -24,6 +24,8 @@ type API struct {
 	Queues  fairlanev1connect.QueueServiceClient
 	Cluster fairlanev1connect.ClusterServiceClient
 	Events  fairlanev1connect.EventServiceClient
+
+	Schedules fairlanev1connect.ScheduleServiceClient
 }
 
 // Dial gives the services at this node, over the connections of the cluster's tests.
@@ -37,6 +39,8 @@ func dial(client *http.Client, address string) API {
 		Queues:  fairlanev1connect.NewQueueServiceClient(client, base),
 		Cluster: fairlanev1connect.NewClusterServiceClient(client, base),
 		Events:  fairlanev1connect.NewEventServiceClient(client, base),
+
+		Schedules: fairlanev1connect.NewScheduleServiceClient(client, base),
 	}
 }
 

@@ -30,6 +30,7 @@ type Options struct {
 	Env      []string                // for every node, at every start
 	NodeEnv  func(node int) []string // for one node, at every start
 	FirstEnv func(node int) []string // for one node, at its first start only
+	Binary   string                  // of the first start of every node; empty: that of this version
 	Patience time.Duration           // bounds one attempt of a call; 0: DefaultPatience
 }
 
@@ -99,7 +100,7 @@ func (c *Cluster) form() error {
 		if err != nil {
 			return err
 		}
-		n := &Node{Number: i, cluster: c, Dir: filepath.Join(c.Dir, fmt.Sprintf("node%d", i)),
+		n := &Node{Number: i, Binary: c.options.Binary, cluster: c, Dir: filepath.Join(c.Dir, fmt.Sprintf("node%d", i)),
 			API: fmt.Sprintf("127.0.0.1:%d", api), Raft: fmt.Sprintf("127.0.0.1:%d", raft)}
 		if err := os.MkdirAll(n.Dir, 0o700); err != nil {
 			return err

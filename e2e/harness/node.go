@@ -19,6 +19,7 @@ type Node struct {
 	API    string // host:port
 	Raft   string // host:port
 	Dir    string // holds data/ and node.log
+	Binary string // of the next start; empty: that of this version
 
 	cluster *Cluster
 	command *exec.Cmd     // nil before the first start
@@ -47,9 +48,12 @@ func (n *Node) serverArgs() []string {
 
 // Start starts the process with env added to its environment. It does not wait until the node is ready.
 func (n *Node) Start(env ...string) error {
-	binary, err := Binary()
-	if err != nil {
-		return err
+	binary := n.Binary
+	if binary == "" {
+		var err error
+		if binary, err = Binary(); err != nil {
+			return err
+		}
 	}
 	if n.Running() {
 		return fmt.Errorf("node %d runs already", n.Number)
@@ -62,7 +66,8 @@ func (n *Node) Start(env ...string) error {
 	fmt.Fprintf(log, "--- start %s %v\n", time.Now().UTC().Format("15:04:05.000"), env)
 	command := exec.Command(binary, n.serverArgs()...)
 	command.Stdout, command.Stderr = log, log
-	command.Env = append(os.Environ(), n.cluster.options.Env...)
+	command.Env = append(os.Environ(), "FAIRLANE_CUT_FILE="+n.cutFile())
+	command.Env = append(command.Env, n.cluster.options.Env...)
 	if n.cluster.options.NodeEnv != nil {
 		command.Env = append(command.Env, n.cluster.options.NodeEnv(n.Number)...)
 	}
