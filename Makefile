@@ -27,11 +27,14 @@ build: ## the binary, bin/fairlane
 
 test: ## vet, and every test with the race detector, shuffled; the e2e tests last, alone, in their short form
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on $(TEST_FLAGS) $$($(GO) list ./... | grep -v /e2e)
-	$(GO) test -race -shuffle=on -p 1 $(TEST_FLAGS) ./e2e/...
+	$(MAKE) race
+	$(GO) test -race -shuffle=on -p 1 -timeout 20m $(TEST_FLAGS) ./e2e/...
 
+# The random histories of fsm take the most time: a third of them with the race detector, all of them without.
 race: ## the same without vet and without the e2e tests
-	$(GO) test -race -shuffle=on $(TEST_FLAGS) $$($(GO) list ./... | grep -v /e2e)
+	$(GO) test -race -shuffle=on -timeout 20m $(TEST_FLAGS) $$($(GO) list ./... | grep -v -e /e2e -e /fsm$$)
+	$(GO) test -race -shuffle=on -timeout 20m $(TEST_FLAGS) ./fsm -histories 100
+	$(GO) test -shuffle=on -timeout 20m $(TEST_FLAGS) ./fsm
 
 lint: ## gofmt, go vet, and golangci-lint where it is installed
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
