@@ -70,6 +70,9 @@ func (n *Node) rulesOf(nodes []*logv1.SetNode, id string) uint32 {
 func (n *Node) checkRules(id string, rules uint32) error {
 	var logged uint32
 	n.View(func(m *fsm.Machine) { logged = m.Rules() })
+	if l := n.leading.Load(); l != nil {
+		logged = max(logged, l.rules.Load()) // of the next batch
+	}
 	if rules == 0 {
 		rules = silentRules
 	}

@@ -40,12 +40,18 @@ func TestRollingUpgrade(t *testing.T) {
 			return w.nodes[at].Announced()
 		})
 	}
-	w.until("the rules rise", func() bool { return proposeNew(w, w.leader()) == nil })
+	w.until("the rules rise", func() bool {
+		l := w.leader().leading.Load()
+		return l != nil && l.rules.Load() == fsm.Rules
+	})
 	if err := w.leader().AddNode(w.limit(5*time.Second), "old", "127.0.0.1:1", "", fsm.Rules-1); !isRules(err) {
 		t.Errorf("a node of the former version is taken in: %v", err)
 	}
 	if err := w.leader().AddNode(w.limit(5*time.Second), "silent", "127.0.0.1:1", "", 0); !isRules(err) {
 		t.Errorf("a node of a version before that is taken in: %v", err)
+	}
+	if err := proposeNew(w, w.leader()); err != nil {
+		t.Error(err)
 	}
 }
 
