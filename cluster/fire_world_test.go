@@ -250,16 +250,16 @@ func TestLateLeaderCatchesUp(t *testing.T) {
 	for _, s := range []*logv1.Schedule{latest, all, skip, grace} {
 		w.put(n, s)
 	}
-	var dirs []string
+	var closed []*Node
 	for _, other := range w.nodes {
 		if other != n {
-			dirs = append(dirs, other.config.DataDir)
+			closed = append(closed, other)
 			w.close(other)
 		}
 	}
 	w.until("no leader", func() bool { return !n.IsLeader() })
 	clock.ms.Add(5*60_000 + 2000) // 5 times are due, the newest for 2 s
-	w.nodes = []*Node{n, w.open(dirs[0], false)}
+	w.nodes = []*Node{n, w.reopen(closed[0])}
 	late := w.leader()
 	for name, want := range map[string]string{
 		"latest": "TICK_RESULT_COALESCED TICK_REASON_NEWER 4, TICK_RESULT_FIRED TICK_REASON_ON_TIME 1, ",

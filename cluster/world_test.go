@@ -63,6 +63,19 @@ func (w *world) open(dir string, bootstrap bool) *Node {
 	w.t.Helper()
 	c := w.config(dir)
 	c.Bootstrap = bootstrap
+	return w.start(c)
+}
+
+// reopen a closed node where it was: the others find it there.
+func (w *world) reopen(closed *Node) *Node {
+	w.t.Helper()
+	c := w.config(closed.config.DataDir)
+	c.RaftListen = string(closed.wire.LocalAddr())
+	return w.start(c)
+}
+
+func (w *world) start(c Config) *Node {
+	w.t.Helper()
 	node, err := Open(c)
 	if err != nil {
 		w.t.Fatal(err)
