@@ -10,7 +10,8 @@ import (
 //	1  the first
 //	2  steps, decisions, placed_ms, output and progress, CancelMany and RetryMany
 //	3  schedules and coordinators
-const Rules = 3
+//	4  the clock set back, the cluster's name, removed nodes
+const Rules = 4
 
 // Apply runs one batch: the clocks; heartbeats, output, finishes and releases; due timers; then the other commands in order, the claim part of a
 // finish at its place (docs/design.md §4). It panics with *UnknownCommandError before it changes anything when it does not know a command,
@@ -67,6 +68,8 @@ func sinceRules(c *logv1.Command) uint32 {
 	case *logv1.Command_PutSchedule, *logv1.Command_DeleteSchedule, *logv1.Command_PauseSchedule, *logv1.Command_ResumeSchedule,
 		*logv1.Command_TriggerSchedule, *logv1.Command_BackfillSchedule, *logv1.Command_Fire:
 		return 3
+	case *logv1.Command_SetClock, *logv1.Command_NameCluster, *logv1.Command_ForgetNode:
+		return 4
 	}
 	return 1
 }
@@ -201,6 +204,12 @@ func (m *Machine) execute(c *logv1.Command) *logv1.Result {
 		m.backfillSchedule(op.BackfillSchedule, res)
 	case *logv1.Command_Fire:
 		m.fire(op.Fire, res)
+	case *logv1.Command_SetClock:
+		m.setClock(op.SetClock, res)
+	case *logv1.Command_NameCluster:
+		m.nameCluster(op.NameCluster, res)
+	case *logv1.Command_ForgetNode:
+		m.forgetNode(op.ForgetNode.GetId(), res)
 	default:
 		panic(&UnknownCommandError{Index: m.index, Place: int(m.batch.place), Rules: m.batch.rules})
 	}

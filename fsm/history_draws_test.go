@@ -259,7 +259,7 @@ func (h *history) repeated() *logv1.Command {
 		return nil
 	}
 	c := s.sent[len(s.sent)-1-h.below(min(len(s.sent), 6))]
-	if h.now < 2 && (c.GetCancelMany() != nil || c.GetRetryMany() != nil) || h.now < 3 && isOfSchedules(c) {
+	if h.now < 2 && (c.GetCancelMany() != nil || c.GetRetryMany() != nil) || h.now < 3 && isOfSchedules(c) || h.now < 4 && c.GetForgetNode() != nil {
 		return nil
 	}
 	if h.now >= 3 && isOfSchedules(c) && h.one(3) {

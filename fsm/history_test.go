@@ -90,6 +90,9 @@ func newHistoryOf(seed uint64, rules uint32) *history {
 		h.draws = slices.Concat(h.draws, drawsSince3)
 		h.leaps = h.one(3)
 	}
+	if rules >= 4 {
+		h.draws = slices.Concat(h.draws, drawsSince4)
+	}
 	for i := range len(h.draws) {
 		w := 0
 		if i < alwaysDrawn || !h.one(3) {
@@ -137,7 +140,7 @@ func (h *history) batch() *logv1.Batch {
 	if h.old > 0 && (h.index <= h.old || h.one(9)) {
 		h.now = 1
 		if h.rules >= 3 {
-			h.now += uint32(h.below(2))
+			h.now += uint32(h.below(int(h.rules) - 1))
 		}
 	}
 	h.clock = max(h.clock, h.wall)
@@ -162,13 +165,26 @@ func (h *history) command() *logv1.Command {
 	at := h.below(h.total)
 	for i, w := range h.weights {
 		if at -= w; at < 0 {
-			if i >= len(draws) && h.now < 2 || i >= len(draws)+len(drawsSince2) && h.now < 3 {
+			if h.now < h.sinceOf(i) {
 				return nil
 			}
 			return h.draws[i](h)
 		}
 	}
 	return nil
+}
+
+// sinceOf the kind of commands at a place of draws: the rules that it needs.
+func (h *history) sinceOf(place int) uint32 {
+	rules := uint32(1)
+	for _, more := range [][]func(*history) *logv1.Command{draws, drawsSince2, drawsSince3} {
+		if place < len(more) {
+			break
+		}
+		place -= len(more)
+		rules++
+	}
+	return rules
 }
 
 // observe learns from the answers, and from the events of jobs that schedules made.
@@ -180,6 +196,9 @@ func (h *history) observe(b *logv1.Batch, out fsm.Outcome) {
 	}
 	for i, res := range out.Results {
 		h.observeSchedules(b.Commands[i], res)
+		if c := b.Commands[i].GetSetClock(); c != nil && res.GetRefusal() == nil {
+			h.clock = c.GetNowMs()
+		}
 		switch v := res.GetValue().(type) {
 		case *logv1.Result_Session:
 			h.observeSession(b.Commands[i], v.Session)

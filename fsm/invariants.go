@@ -15,7 +15,7 @@ func (m *Machine) CheckInvariants() error {
 	c := &check{m: m, claims: map[uint64]uint64{}, queues: map[string]*queueLive{}, users: map[string]*userLive{}, oldest: map[string]*logv1.Job{},
 		numbers: map[uint64]bool{}, coordinators: map[string]*coordinatorCheck{}}
 	for _, step := range []func() error{c.checkClaims, c.checkJobs, c.checkQueues, c.checkUsers, c.checkSessions, c.checkCoordinators,
-		c.checkDecisions, c.checkOutput, c.checkSchedules, c.checkBytes} {
+		c.checkDecisions, c.checkOutput, c.checkSchedules, c.checkBytes, c.checkIdentity} {
 		if err := step(); err != nil {
 			return fmt.Errorf("broken invariant: %w", err)
 		}

@@ -36,7 +36,7 @@ func (c *check) checkScheduleRecords() (err error) {
 		case refusal != nil || name != r.name() || r.id == 0 || r.id > m.lastSchedule || r.revision == 0 || c.schedules[r.id] != nil:
 			err = fmt.Errorf("schedule %q with number %d, revision %d: %v", name, r.id, r.revision, refusal)
 		case t.lastLate < 0 || t.lastLate > t.mostLate || t.mostLate > t.sumLate || t.fired == 0 && t.sumLate > 0 || r.lastJob > m.lastJob ||
-			r.created > r.changed || r.taken < 0 || r.next != 0 && r.next <= r.taken:
+			r.taken < 0 || r.next != 0 && r.next <= r.taken:
 			err = fmt.Errorf("schedule %q: totals %+v, created %d, changed %d, last job %d", name, *t, r.created, r.changed, r.lastJob)
 		}
 		c.schedules[r.id] = &scheduleCount{}

@@ -29,7 +29,7 @@ type Machine struct {
 type facts struct {
 	epoch        uint32
 	index        uint64
-	wall, lease  int64 // milliseconds; both only rise
+	wall, lease  int64 // milliseconds; both only rise, but for SetClock
 	leadership   uint64
 	monotonic    int64
 	started      bool // a batch was applied, so leadership and monotonic mean something
@@ -64,6 +64,9 @@ type facts struct {
 	schedules    *btree.Map[string, *scheduleRec] // by name
 	waiting      *btree.BTreeG[waitingTick]       // (schedule, line, number)
 	ticks        *btree.BTreeG[*logv1.TickRecord] // (schedule, number): the newest of each schedule
+
+	clusterID, clusterName string   // empty until it is named; then they never change
+	removed                []string // node ids, oldest first; the slice is never changed
 }
 
 // derived is rebuilt from facts on restore. No result depends on the order of its maps.
@@ -168,7 +171,7 @@ func (t turnsOf) Turn(line, user string) Fence {
 	return Fence(found.fence)
 }
 
-// Epoch of the machine; it rises when a cluster is restored from a backup.
+// Epoch of the machine; it rises when a cluster is restored from a backup, or recovered.
 func (m *Machine) Epoch() uint32 { return m.epoch }
 
 // AppliedIndex is the log index of the last batch.

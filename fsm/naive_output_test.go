@@ -64,7 +64,7 @@ func (n *naive) decide(j *naiveJob, s *naiveSession, lane uint32, line string, f
 	}
 	d := &logv1.DecisionRecord{Epoch: 1, Index: n.index, Fence: fence, Job: j.id, Queue: j.spec.GetQueue(), User: j.spec.GetUser(), Worker: s.name,
 		Session: s.id, Lane: lane, Line: line, Position: uint32(slices.Index(s.lanes[lane].GetChain(), line)), Mode: mode,
-		Turn: n.turns[line+"\x00"+j.spec.GetUser()], Priority: j.prio, JobPlace: j.place, WaitedMs: n.wall - placed, AtMs: n.wall,
+		Turn: n.turns[line+"\x00"+j.spec.GetUser()], Priority: j.prio, JobPlace: j.place, WaitedMs: max(0, n.wall-placed), AtMs: n.wall,
 		Attempt: int32(j.attempt + 1), Waiting: uint64(waiting), OnlyUser: s.user != ""}
 	n.decisions = append(n.decisions, decisionText(d))
 }

@@ -43,6 +43,10 @@ type naive struct {
 	broken       string   // an invariant
 
 	settings *logv1.Settings
+
+	clusterID, clusterName string
+	nodes                  map[string]string // raft address by id
+	removed                []string
 }
 
 type naiveJob struct {
@@ -120,7 +124,7 @@ type naiveKey struct {
 
 func newNaive() *naive {
 	return &naive{jobs: map[uint64]*naiveJob{}, queues: map[string]*naiveQueue{}, sessions: map[uint64]*naiveSession{},
-		claims: map[uint64]*naiveClaim{}, turns: map[string]uint64{}, keys: map[string]*naiveKey{}, schedules: map[string]*naiveSchedule{},
+		claims: map[uint64]*naiveClaim{}, turns: map[string]uint64{}, keys: map[string]*naiveKey{}, schedules: map[string]*naiveSchedule{}, nodes: map[string]string{},
 		settings: &logv1.Settings{DefaultMode: logv1.Mode_MODE_ROUND_ROBIN.Enum(), MultiUser: proto.Bool(true), CreateQueues: proto.Bool(true),
 			RetentionMs: proto.Int64(86_400_000), RetentionJobs: proto.Int64(100_000), Limits: &logv1.Limits{
 				LeaseMs: proto.Int64(60_000), HeartbeatMs: proto.Int64(20_000), MaxAttempts: proto.Int32(4), BackoffFirstMs: proto.Int64(1000),
@@ -300,6 +304,9 @@ func (n *naive) late(c *logv1.Command) string {
 	case *logv1.Command_SetSettings:
 		proto.Merge(n.settings, op.SetSettings.GetSettings())
 		return "settings"
+	}
+	if text, ok := n.identityCommand(c); ok {
+		return text
 	}
 	if text, ok := n.scheduleCommand(c); ok {
 		return text

@@ -122,7 +122,8 @@ func (n *naive) single(s *naiveSchedule, at, period int64) {
 }
 
 func (n *naive) tooSoon(s *naiveSchedule) bool {
-	return s.def.GetMinIntervalMs() > 0 && s.lastStart > 0 && n.wall-s.lastStart < s.def.GetMinIntervalMs()
+	ago := n.wall - s.lastStart
+	return s.def.GetMinIntervalMs() > 0 && s.lastStart > 0 && ago >= 0 && ago < s.def.GetMinIntervalMs()
 }
 
 // several ticks are due at once.

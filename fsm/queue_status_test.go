@@ -55,10 +55,10 @@ func statusIsRight(h *history, m *fsm.Machine, s fsm.QueueStatus) error {
 		case j.GetState() == logv1.State_STATE_PENDING:
 			u := user(j)
 			if u.Pending++; u.Pending == 1 || j.GetPlace() < oldest[u.User] {
-				oldest[u.User], u.OldestWaitMs = j.GetPlace(), wall-since
+				oldest[u.User], u.OldestWaitMs = j.GetPlace(), max(wall-since, 0)
 			}
 			if longest < 0 || j.GetPlace() < lowest {
-				longest, lowest = wall-since, j.GetPlace()
+				longest, lowest = max(wall-since, 0), j.GetPlace()
 			}
 		case j.GetState() == logv1.State_STATE_RUNNING || live[j.GetFence()]:
 			user(j).Running++

@@ -53,6 +53,9 @@ func TestNaive(t *testing.T) {
 			if err := sameSchedules(m, n, out); err != nil {
 				return fmt.Errorf("index %d (wall %d), rules %d: %w\n%s", h.index, n.wall, b.GetRules(), err, tail(trail))
 			}
+			if err := sameIdentity(m, n); err != nil {
+				return fmt.Errorf("index %d, rules %d: %w\n%s", h.index, b.GetRules(), err, tail(trail))
+			}
 			h.observe(b, out)
 		}
 		return nil

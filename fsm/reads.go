@@ -139,8 +139,8 @@ type Totals struct {
 	Jobs, Final, Claims, Sessions, Queues, Users, Keys int
 	Bytes                                              int64
 	Workers                                            int
-	// Enqueued jobs (those run again by hand included), Claimed and Finished claims: since the cluster began. Finished counts the finishes
-	// that were accepted.
+	// Enqueued jobs (those run again by hand included), Claimed and Finished claims: since the cluster began, Claimed since the last restore or
+	// recovery. Finished counts the finishes that were accepted.
 	Enqueued, Claimed, Finished uint64
 }
 

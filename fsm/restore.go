@@ -63,6 +63,7 @@ func (m *Machine) load(k kind, body []byte) error {
 		m.lastSession, m.lastExcluded, m.settings = h.GetLastSession(), h.GetLastExclusion(), h.GetSettings()
 		m.finished, m.rules = h.GetFinished(), max(h.GetRules(), 1)
 		m.lastSchedule, m.lastTick = h.GetLastSchedule(), h.GetLastTick()
+		m.clusterID, m.clusterName, m.removed = h.GetClusterId(), h.GetClusterName(), h.GetRemovedNodes()
 		if h.GetRules() == 1 {
 			return fmt.Errorf("rules 1 are written in the header")
 		}

@@ -91,8 +91,9 @@ func (s *scheduleStep) start(t tick) {
 // tooSoon: less than min_interval since one of its jobs was claimed. Backfill and trigger do not ask.
 func (s *scheduleStep) tooSoon(c logv1.FireCause) bool {
 	least := s.rec.def.GetMinIntervalMs()
+	since := s.m.wall - s.rec.lastStart // below 0: the clock was set back, and the last start tells nothing
 	return (c == logv1.FireCause_FIRE_CAUSE_TICK || c == logv1.FireCause_FIRE_CAUSE_CATCH_UP) && least > 0 && s.rec.lastStart > 0 &&
-		s.m.wall-s.rec.lastStart < least
+		since >= 0 && since < least
 }
 
 var firedReasons = [...]logv1.TickReason{

@@ -144,6 +144,12 @@ func (r *scriptRun) operatorCommand(c *logv1.Command, verb string, w words, arg 
 		c.Op = &logv1.Command_SetSettings{SetSettings: &logv1.SetSettings{Settings: s}}
 	case "node":
 		c.Op = &logv1.Command_SetNode{SetNode: &logv1.SetNode{Id: arg(0), RaftAddress: arg(1), ApiAddress: arg(2)}}
+	case "set_clock":
+		c.Op = &logv1.Command_SetClock{SetClock: &logv1.SetClock{NowMs: mustMillis(arg(0))}}
+	case "name":
+		c.Op = &logv1.Command_NameCluster{NameCluster: &logv1.NameCluster{Id: w.pair["id"], Name: w.pair["name"]}}
+	case "forget":
+		c.Op = &logv1.Command_ForgetNode{ForgetNode: &logv1.ForgetNode{Id: arg(0)}}
 	case "checkpoint":
 		c.Op = &logv1.Command_Checkpoint{Checkpoint: &logv1.Checkpoint{}}
 	case "unknown":

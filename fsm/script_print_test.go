@@ -280,6 +280,8 @@ func (r *scriptRun) query(verb string, w words) {
 		r.printf("%+v", r.m.Totals())
 	case "coordinator", "coordinators":
 		r.queryCoordinator(w.bare)
+	case "identity":
+		r.identity()
 	case "order":
 		r.order(w.bare[0], uint32(mustUint(w.bare[1])))
 	default:

@@ -15,7 +15,7 @@ import (
 //	                 deregister NAME | enqueue [jobs=A1,B1] [queue= user= prio= delay= key= coordinator= ...] [all] | claim NAME LANE |
 //	                 beat NAME FENCE... | finish NAME FENCE ok|ok=RESULT|fail=ERROR [discard] [after=]|snooze= [next=LANE] |
 //	                 release NAME FENCE... | cancel JOB | retry JOB | set QUEUE ... | pause QUEUE | resume QUEUE |
-//	                 delete QUEUE | settings ... | node ID RAFT API | checkpoint | unknown |
+//	                 delete QUEUE | settings ... | node ID RAFT API | forget ID | name id= name= | set_clock T | checkpoint | unknown |
 //	                 output NAME FENCE OFFSET [DATA] [bytes=N] [ppm=N] [message=M] [+ FENCE OFFSET [DATA]]... |
 //	                 cancel_many JOB... [n=N] | retry_many JOB... [n=N]; finish takes rest=OFFSET:DATA and rest_bytes=N, too |
 //	                 put NAME next=T [spec= max= catch_up= overlap= grace= min_interval= jitter= offset= ...] [passed=N:FIRST:LAST] |
@@ -28,12 +28,13 @@ import (
 //	wall V, mono V   set one of them (V may be +DURATION or -DURATION); lead N: the leadership
 //	wait DURATION    empty batches, one a second
 //	reboot           the machine is replaced by one restored from its snapshot
+//	reopen EPOCH NODE... [id= name= removed=A,B]  it is replaced by one that goes on in another epoch
 //	events on|off    prints the events of every batch; wakes on|off: what became ready, freed lanes, rescans
 //	outputs on|off   prints the jobs whose output or progress grew
 //	rules N          the rules of the batches from here on; without this line the script runs once under each rules
 //	job N..., clocks, timers, queue Q, peek NAME LANE, totals, steps JOB..., placed JOB..., decisions INDEX,
 //	schedule NAME..., schedules [prefix= group= after= limit=], ticks NAME [before= limit=] [count], waiting NAME, due NOW, sums, made JOB...,
-//	read JOB [ATTEMPT [OFFSET [MOST]]], coordinator NAME..., coordinators (all), order NAME LANE
+//	read JOB [ATTEMPT [OFFSET [MOST]]], coordinator NAME..., coordinators (all), order NAME LANE, identity
 type scriptRun struct {
 	t     *testing.T
 	m     *fsm.Machine
@@ -137,6 +138,8 @@ func (r *scriptRun) other(verb string, w words) {
 			r.t.Fatal(err)
 		}
 		r.m = m
+	case "reopen":
+		r.reopen(w)
 	case "rules":
 		r.rules = uint32(mustUint(w.bare[0]))
 	case "outputs":

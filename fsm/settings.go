@@ -68,17 +68,3 @@ func (m *Machine) applySettings() {
 		return true
 	})
 }
-
-func (m *Machine) setNode(n *logv1.SetNode, res *logv1.Result) {
-	if res.Refusal = firstOf(checkText("id", n.GetId(), 1, mostName), checkText("raft_address", n.GetRaftAddress(), 0, mostText),
-		checkText("api_address", n.GetApiAddress(), 0, mostText)); res.Refusal != nil {
-		return
-	}
-	if !has(m.nodes, n.GetId()) {
-		if res.Refusal = full("nodes", int64(m.nodes.Len()), mostNodes); res.Refusal != nil {
-			return
-		}
-	}
-	m.nodes.Set(n.GetId(), n)
-	m.event(Event{Kind: NodeChanged})
-}

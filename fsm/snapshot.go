@@ -49,7 +49,8 @@ func (s *Snapshot) write(e *encoder) {
 	e.frame(kindHeader, &logv1.HeaderRecord{Epoch: s.epoch, Index: s.index, WallMs: s.wall, LeaseMs: s.lease, Leadership: s.leadership,
 		MonotonicMs: s.monotonic, Started: s.started, LastJob: s.lastJob, LastPlace: s.lastPlace, LastClaim: s.lastClaim,
 		LastSession: s.lastSession, LastExclusion: s.lastExcluded, Finished: s.finished, Rules: headerRules(s.rules), Settings: s.settings,
-		LastSchedule: s.lastSchedule, LastTick: s.lastTick})
+		LastSchedule: s.lastSchedule, LastTick: s.lastTick,
+		ClusterId: s.clusterID, ClusterName: s.clusterName, RemovedNodes: s.removed})
 	s.queues.Scan(func(_ string, q *logv1.QueueRecord) bool { return e.frame(kindQueue, q) })
 	s.users.Scan(func(name string, since int64) bool {
 		return e.frame(kindUser, &logv1.UserRecord{Name: name, IdleSinceMs: since})

@@ -265,6 +265,8 @@ const (
 	Reason_REASON_STALE_REVISION Reason = 20
 	// As many instances as may run are there: params schedule, instances, most.
 	Reason_REASON_MAX_INSTANCES Reason = 21
+	// The node was removed from the cluster: params node_id.
+	Reason_REASON_NODE_REMOVED Reason = 22
 )
 
 // Enum value maps for Reason.
@@ -292,6 +294,7 @@ var (
 		19: "REASON_UNKNOWN_SCHEDULE",
 		20: "REASON_STALE_REVISION",
 		21: "REASON_MAX_INSTANCES",
+		22: "REASON_NODE_REMOVED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":      0,
@@ -316,6 +319,7 @@ var (
 		"REASON_UNKNOWN_SCHEDULE": 19,
 		"REASON_STALE_REVISION":   20,
 		"REASON_MAX_INSTANCES":    21,
+		"REASON_NODE_REMOVED":     22,
 	}
 )
 
@@ -791,6 +795,9 @@ type Command struct {
 	//	*Command_TriggerSchedule
 	//	*Command_BackfillSchedule
 	//	*Command_Fire
+	//	*Command_SetClock
+	//	*Command_NameCluster
+	//	*Command_ForgetNode
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1074,6 +1081,33 @@ func (x *Command) GetFire() *Fire {
 	return nil
 }
 
+func (x *Command) GetSetClock() *SetClock {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetClock); ok {
+			return x.SetClock
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetNameCluster() *NameCluster {
+	if x != nil {
+		if x, ok := x.Op.(*Command_NameCluster); ok {
+			return x.NameCluster
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetForgetNode() *ForgetNode {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ForgetNode); ok {
+			return x.ForgetNode
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -1184,6 +1218,19 @@ type Command_Fire struct {
 	Fire *Fire `protobuf:"bytes,27,opt,name=fire,proto3,oneof"`
 }
 
+type Command_SetClock struct {
+	// Since rules 4.
+	SetClock *SetClock `protobuf:"bytes,28,opt,name=set_clock,json=setClock,proto3,oneof"`
+}
+
+type Command_NameCluster struct {
+	NameCluster *NameCluster `protobuf:"bytes,29,opt,name=name_cluster,json=nameCluster,proto3,oneof"`
+}
+
+type Command_ForgetNode struct {
+	ForgetNode *ForgetNode `protobuf:"bytes,30,opt,name=forget_node,json=forgetNode,proto3,oneof"`
+}
+
 func (*Command_Register) isCommand_Op() {}
 
 func (*Command_OpenSession) isCommand_Op() {}
@@ -1235,6 +1282,12 @@ func (*Command_TriggerSchedule) isCommand_Op() {}
 func (*Command_BackfillSchedule) isCommand_Op() {}
 
 func (*Command_Fire) isCommand_Op() {}
+
+func (*Command_SetClock) isCommand_Op() {}
+
+func (*Command_NameCluster) isCommand_Op() {}
+
+func (*Command_ForgetNode) isCommand_Op() {}
 
 type Repeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3247,7 +3300,11 @@ type SetNode struct {
 	RaftAddress string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
 	ApiAddress  string                 `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
 	// rules: the highest that the node can apply; 0: it is of a version that did not say so, which can apply 2.
-	Rules         uint32 `protobuf:"varint,4,opt,name=rules,proto3" json:"rules,omitempty"`
+	Rules uint32 `protobuf:"varint,4,opt,name=rules,proto3" json:"rules,omitempty"`
+	// demoted: an operator made it a non-voter, and it stays one until it is promoted by hand. Since rules 4.
+	Demoted bool `protobuf:"varint,5,opt,name=demoted,proto3" json:"demoted,omitempty"`
+	// successor: the node that became a voter while this one did not answer; this one is removed once it counts as dead. Since rules 4.
+	Successor     string `protobuf:"bytes,6,opt,name=successor,proto3" json:"successor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3310,6 +3367,165 @@ func (x *SetNode) GetRules() uint32 {
 	return 0
 }
 
+func (x *SetNode) GetDemoted() bool {
+	if x != nil {
+		return x.Demoted
+	}
+	return false
+}
+
+func (x *SetNode) GetSuccessor() string {
+	if x != nil {
+		return x.Successor
+	}
+	return ""
+}
+
+// SetClock sets the machine's wall clock back: a leader whose clock was wrong had advanced it. Forward it is refused. Since rules 4.
+type SetClock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NowMs         int64                  `protobuf:"varint,1,opt,name=now_ms,json=nowMs,proto3" json:"now_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetClock) Reset() {
+	*x = SetClock{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetClock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetClock) ProtoMessage() {}
+
+func (x *SetClock) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetClock.ProtoReflect.Descriptor instead.
+func (*SetClock) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SetClock) GetNowMs() int64 {
+	if x != nil {
+		return x.NowMs
+	}
+	return 0
+}
+
+// NameCluster gives the cluster its id and name, once; another id or name later is refused. Since rules 4.
+type NameCluster struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id is a UUID.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameCluster) Reset() {
+	*x = NameCluster{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameCluster) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameCluster) ProtoMessage() {}
+
+func (x *NameCluster) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameCluster.ProtoReflect.Descriptor instead.
+func (*NameCluster) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *NameCluster) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NameCluster) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ForgetNode drops the record of a node that was removed, and remembers its id among the removed: SetNode of it is refused until then 1,024 others
+// were removed after it. Since rules 4.
+type ForgetNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetNode) Reset() {
+	*x = ForgetNode{}
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetNode) ProtoMessage() {}
+
+func (x *ForgetNode) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetNode.ProtoReflect.Descriptor instead.
+func (*ForgetNode) Descriptor() ([]byte, []int) {
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ForgetNode) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // Schedule is a rule that enqueues jobs over time, as it was put. The machine never reads spec and zone: the leader does.
 type Schedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3340,7 +3556,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3352,7 +3568,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[34]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3365,7 +3581,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{34}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Schedule) GetName() string {
@@ -3487,7 +3703,7 @@ type Passed struct {
 
 func (x *Passed) Reset() {
 	*x = Passed{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3499,7 +3715,7 @@ func (x *Passed) String() string {
 func (*Passed) ProtoMessage() {}
 
 func (x *Passed) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[35]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3512,7 +3728,7 @@ func (x *Passed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Passed.ProtoReflect.Descriptor instead.
 func (*Passed) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{35}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Passed) GetCount() int64 {
@@ -3566,7 +3782,7 @@ type PutSchedule struct {
 
 func (x *PutSchedule) Reset() {
 	*x = PutSchedule{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3578,7 +3794,7 @@ func (x *PutSchedule) String() string {
 func (*PutSchedule) ProtoMessage() {}
 
 func (x *PutSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[36]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3591,7 +3807,7 @@ func (x *PutSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSchedule.ProtoReflect.Descriptor instead.
 func (*PutSchedule) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{36}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *PutSchedule) GetSchedule() *Schedule {
@@ -3660,7 +3876,7 @@ type DeleteSchedule struct {
 
 func (x *DeleteSchedule) Reset() {
 	*x = DeleteSchedule{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3672,7 +3888,7 @@ func (x *DeleteSchedule) String() string {
 func (*DeleteSchedule) ProtoMessage() {}
 
 func (x *DeleteSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[37]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3685,7 +3901,7 @@ func (x *DeleteSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSchedule.ProtoReflect.Descriptor instead.
 func (*DeleteSchedule) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{37}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DeleteSchedule) GetName() string {
@@ -3711,7 +3927,7 @@ type PauseSchedule struct {
 
 func (x *PauseSchedule) Reset() {
 	*x = PauseSchedule{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3723,7 +3939,7 @@ func (x *PauseSchedule) String() string {
 func (*PauseSchedule) ProtoMessage() {}
 
 func (x *PauseSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[38]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3736,7 +3952,7 @@ func (x *PauseSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSchedule.ProtoReflect.Descriptor instead.
 func (*PauseSchedule) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{38}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PauseSchedule) GetName() string {
@@ -3760,7 +3976,7 @@ type ResumeSchedule struct {
 
 func (x *ResumeSchedule) Reset() {
 	*x = ResumeSchedule{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3772,7 +3988,7 @@ func (x *ResumeSchedule) String() string {
 func (*ResumeSchedule) ProtoMessage() {}
 
 func (x *ResumeSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[39]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3785,7 +4001,7 @@ func (x *ResumeSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSchedule.ProtoReflect.Descriptor instead.
 func (*ResumeSchedule) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{39}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ResumeSchedule) GetName() string {
@@ -3833,7 +4049,7 @@ type TriggerSchedule struct {
 
 func (x *TriggerSchedule) Reset() {
 	*x = TriggerSchedule{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3845,7 +4061,7 @@ func (x *TriggerSchedule) String() string {
 func (*TriggerSchedule) ProtoMessage() {}
 
 func (x *TriggerSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[40]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3858,7 +4074,7 @@ func (x *TriggerSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerSchedule.ProtoReflect.Descriptor instead.
 func (*TriggerSchedule) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{40}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TriggerSchedule) GetName() string {
@@ -3883,7 +4099,7 @@ type BackfillSchedule struct {
 
 func (x *BackfillSchedule) Reset() {
 	*x = BackfillSchedule{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3895,7 +4111,7 @@ func (x *BackfillSchedule) String() string {
 func (*BackfillSchedule) ProtoMessage() {}
 
 func (x *BackfillSchedule) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[41]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3908,7 +4124,7 @@ func (x *BackfillSchedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackfillSchedule.ProtoReflect.Descriptor instead.
 func (*BackfillSchedule) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{41}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *BackfillSchedule) GetName() string {
@@ -3956,7 +4172,7 @@ type Fire struct {
 
 func (x *Fire) Reset() {
 	*x = Fire{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3968,7 +4184,7 @@ func (x *Fire) String() string {
 func (*Fire) ProtoMessage() {}
 
 func (x *Fire) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[42]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3981,7 +4197,7 @@ func (x *Fire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fire.ProtoReflect.Descriptor instead.
 func (*Fire) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{42}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Fire) GetDues() []*Due {
@@ -4014,7 +4230,7 @@ type Due struct {
 
 func (x *Due) Reset() {
 	*x = Due{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4026,7 +4242,7 @@ func (x *Due) String() string {
 func (*Due) ProtoMessage() {}
 
 func (x *Due) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[43]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4039,7 +4255,7 @@ func (x *Due) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Due.ProtoReflect.Descriptor instead.
 func (*Due) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{43}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Due) GetSchedule() uint64 {
@@ -4114,7 +4330,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4126,7 +4342,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[44]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4139,7 +4355,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{44}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{47}
 }
 
 // Result is the machine's answer to one command. It is stored as it is and given again to a repeated call, so
@@ -4175,7 +4391,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4187,7 +4403,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[45]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4200,7 +4416,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{45}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Result) GetRefusal() *Refusal {
@@ -4471,7 +4687,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4483,7 +4699,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[46]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4496,7 +4712,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{46}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Refusal) GetReason() Reason {
@@ -4523,7 +4739,7 @@ type Param struct {
 
 func (x *Param) Reset() {
 	*x = Param{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4535,7 +4751,7 @@ func (x *Param) String() string {
 func (*Param) ProtoMessage() {}
 
 func (x *Param) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[47]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4548,7 +4764,7 @@ func (x *Param) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Param.ProtoReflect.Descriptor instead.
 func (*Param) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{47}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Param) GetKey() string {
@@ -4578,7 +4794,7 @@ type SessionResult struct {
 
 func (x *SessionResult) Reset() {
 	*x = SessionResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4590,7 +4806,7 @@ func (x *SessionResult) String() string {
 func (*SessionResult) ProtoMessage() {}
 
 func (x *SessionResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[48]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4603,7 +4819,7 @@ func (x *SessionResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResult.ProtoReflect.Descriptor instead.
 func (*SessionResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{48}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SessionResult) GetSession() uint64 {
@@ -4650,7 +4866,7 @@ type EnqueueResult struct {
 
 func (x *EnqueueResult) Reset() {
 	*x = EnqueueResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4662,7 +4878,7 @@ func (x *EnqueueResult) String() string {
 func (*EnqueueResult) ProtoMessage() {}
 
 func (x *EnqueueResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[49]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4675,7 +4891,7 @@ func (x *EnqueueResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueResult.ProtoReflect.Descriptor instead.
 func (*EnqueueResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{49}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *EnqueueResult) GetOutcomes() []*EnqueueOutcome {
@@ -4696,7 +4912,7 @@ type EnqueueOutcome struct {
 
 func (x *EnqueueOutcome) Reset() {
 	*x = EnqueueOutcome{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4708,7 +4924,7 @@ func (x *EnqueueOutcome) String() string {
 func (*EnqueueOutcome) ProtoMessage() {}
 
 func (x *EnqueueOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[50]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4721,7 +4937,7 @@ func (x *EnqueueOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnqueueOutcome.ProtoReflect.Descriptor instead.
 func (*EnqueueOutcome) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{50}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *EnqueueOutcome) GetJob() uint64 {
@@ -4762,7 +4978,7 @@ type ClaimResult struct {
 
 func (x *ClaimResult) Reset() {
 	*x = ClaimResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4774,7 +4990,7 @@ func (x *ClaimResult) String() string {
 func (*ClaimResult) ProtoMessage() {}
 
 func (x *ClaimResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[51]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4787,7 +5003,7 @@ func (x *ClaimResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimResult.ProtoReflect.Descriptor instead.
 func (*ClaimResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{51}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ClaimResult) GetRefusal() *Refusal {
@@ -4857,7 +5073,7 @@ type HeartbeatResult struct {
 
 func (x *HeartbeatResult) Reset() {
 	*x = HeartbeatResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4869,7 +5085,7 @@ func (x *HeartbeatResult) String() string {
 func (*HeartbeatResult) ProtoMessage() {}
 
 func (x *HeartbeatResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[52]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4882,7 +5098,7 @@ func (x *HeartbeatResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResult.ProtoReflect.Descriptor instead.
 func (*HeartbeatResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{52}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *HeartbeatResult) GetStatuses() []ClaimStatus {
@@ -4918,7 +5134,7 @@ type FinishResult struct {
 
 func (x *FinishResult) Reset() {
 	*x = FinishResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4930,7 +5146,7 @@ func (x *FinishResult) String() string {
 func (*FinishResult) ProtoMessage() {}
 
 func (x *FinishResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[53]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4943,7 +5159,7 @@ func (x *FinishResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishResult.ProtoReflect.Descriptor instead.
 func (*FinishResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{53}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *FinishResult) GetRefusal() *Refusal {
@@ -4983,7 +5199,7 @@ type ReleaseResult struct {
 
 func (x *ReleaseResult) Reset() {
 	*x = ReleaseResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4995,7 +5211,7 @@ func (x *ReleaseResult) String() string {
 func (*ReleaseResult) ProtoMessage() {}
 
 func (x *ReleaseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[54]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5008,7 +5224,7 @@ func (x *ReleaseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResult.ProtoReflect.Descriptor instead.
 func (*ReleaseResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{54}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ReleaseResult) GetStatuses() []ClaimStatus {
@@ -5028,7 +5244,7 @@ type CancelResult struct {
 
 func (x *CancelResult) Reset() {
 	*x = CancelResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5040,7 +5256,7 @@ func (x *CancelResult) String() string {
 func (*CancelResult) ProtoMessage() {}
 
 func (x *CancelResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[55]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5053,7 +5269,7 @@ func (x *CancelResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResult.ProtoReflect.Descriptor instead.
 func (*CancelResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{55}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CancelResult) GetCancelled() bool {
@@ -5079,7 +5295,7 @@ type RetryResult struct {
 
 func (x *RetryResult) Reset() {
 	*x = RetryResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5091,7 +5307,7 @@ func (x *RetryResult) String() string {
 func (*RetryResult) ProtoMessage() {}
 
 func (x *RetryResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[56]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5104,7 +5320,7 @@ func (x *RetryResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResult.ProtoReflect.Descriptor instead.
 func (*RetryResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{56}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RetryResult) GetJob() uint64 {
@@ -5123,7 +5339,7 @@ type OutputResult struct {
 
 func (x *OutputResult) Reset() {
 	*x = OutputResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[57]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5135,7 +5351,7 @@ func (x *OutputResult) String() string {
 func (*OutputResult) ProtoMessage() {}
 
 func (x *OutputResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[57]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5148,7 +5364,7 @@ func (x *OutputResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputResult.ProtoReflect.Descriptor instead.
 func (*OutputResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{57}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *OutputResult) GetStatuses() []*OutputStatus {
@@ -5171,7 +5387,7 @@ type OutputStatus struct {
 
 func (x *OutputStatus) Reset() {
 	*x = OutputStatus{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[58]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5183,7 +5399,7 @@ func (x *OutputStatus) String() string {
 func (*OutputStatus) ProtoMessage() {}
 
 func (x *OutputStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[58]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5196,7 +5412,7 @@ func (x *OutputStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputStatus.ProtoReflect.Descriptor instead.
 func (*OutputStatus) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{58}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *OutputStatus) GetStatus() ClaimStatus {
@@ -5229,7 +5445,7 @@ type ManyResult struct {
 
 func (x *ManyResult) Reset() {
 	*x = ManyResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[59]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5241,7 +5457,7 @@ func (x *ManyResult) String() string {
 func (*ManyResult) ProtoMessage() {}
 
 func (x *ManyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[59]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5254,7 +5470,7 @@ func (x *ManyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManyResult.ProtoReflect.Descriptor instead.
 func (*ManyResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{59}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ManyResult) GetOutcomes() []*ManyOutcome {
@@ -5279,7 +5495,7 @@ type ManyOutcome struct {
 
 func (x *ManyOutcome) Reset() {
 	*x = ManyOutcome{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[60]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5291,7 +5507,7 @@ func (x *ManyOutcome) String() string {
 func (*ManyOutcome) ProtoMessage() {}
 
 func (x *ManyOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[60]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5304,7 +5520,7 @@ func (x *ManyOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManyOutcome.ProtoReflect.Descriptor instead.
 func (*ManyOutcome) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{60}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ManyOutcome) GetJob() uint64 {
@@ -5360,7 +5576,7 @@ type ScheduleResult struct {
 
 func (x *ScheduleResult) Reset() {
 	*x = ScheduleResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[61]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5372,7 +5588,7 @@ func (x *ScheduleResult) String() string {
 func (*ScheduleResult) ProtoMessage() {}
 
 func (x *ScheduleResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[61]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5385,7 +5601,7 @@ func (x *ScheduleResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleResult.ProtoReflect.Descriptor instead.
 func (*ScheduleResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{61}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ScheduleResult) GetSchedule() uint64 {
@@ -5446,7 +5662,7 @@ type FireResult struct {
 
 func (x *FireResult) Reset() {
 	*x = FireResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[62]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5458,7 +5674,7 @@ func (x *FireResult) String() string {
 func (*FireResult) ProtoMessage() {}
 
 func (x *FireResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[62]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5471,7 +5687,7 @@ func (x *FireResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FireResult.ProtoReflect.Descriptor instead.
 func (*FireResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{62}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *FireResult) GetStatuses() []FireStatus {
@@ -5490,7 +5706,7 @@ type QueueResult struct {
 
 func (x *QueueResult) Reset() {
 	*x = QueueResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[63]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5502,7 +5718,7 @@ func (x *QueueResult) String() string {
 func (*QueueResult) ProtoMessage() {}
 
 func (x *QueueResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[63]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5515,7 +5731,7 @@ func (x *QueueResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueResult.ProtoReflect.Descriptor instead.
 func (*QueueResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{63}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *QueueResult) GetQueue() *Queue {
@@ -5534,7 +5750,7 @@ type SettingsResult struct {
 
 func (x *SettingsResult) Reset() {
 	*x = SettingsResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[64]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5546,7 +5762,7 @@ func (x *SettingsResult) String() string {
 func (*SettingsResult) ProtoMessage() {}
 
 func (x *SettingsResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[64]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5559,7 +5775,7 @@ func (x *SettingsResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsResult.ProtoReflect.Descriptor instead.
 func (*SettingsResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{64}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SettingsResult) GetSettings() *Settings {
@@ -5578,7 +5794,7 @@ type DrainResult struct {
 
 func (x *DrainResult) Reset() {
 	*x = DrainResult{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[65]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5590,7 +5806,7 @@ func (x *DrainResult) String() string {
 func (*DrainResult) ProtoMessage() {}
 
 func (x *DrainResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[65]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5603,7 +5819,7 @@ func (x *DrainResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResult.ProtoReflect.Descriptor instead.
 func (*DrainResult) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{65}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *DrainResult) GetRunning() uint32 {
@@ -5659,7 +5875,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[66]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5671,7 +5887,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[66]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5684,7 +5900,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{66}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Job) GetId() uint64 {
@@ -5937,7 +6153,7 @@ type Queue struct {
 
 func (x *Queue) Reset() {
 	*x = Queue{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[67]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5949,7 +6165,7 @@ func (x *Queue) String() string {
 func (*Queue) ProtoMessage() {}
 
 func (x *Queue) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[67]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5962,7 +6178,7 @@ func (x *Queue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Queue.ProtoReflect.Descriptor instead.
 func (*Queue) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{67}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Queue) GetName() string {
@@ -6008,7 +6224,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[68]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6020,7 +6236,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_log_v1_batch_proto_msgTypes[68]
+	mi := &file_fairlane_log_v1_batch_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6033,7 +6249,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{68}
+	return file_fairlane_log_v1_batch_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Counts) GetScheduled() int64 {
@@ -6097,7 +6313,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\n" +
 	"leadership\x18\x04 \x01(\x06R\n" +
 	"leadership\x124\n" +
-	"\bcommands\x18\x05 \x03(\v2\x18.fairlane.log.v1.CommandR\bcommands\"\xf1\f\n" +
+	"\bcommands\x18\x05 \x03(\v2\x18.fairlane.log.v1.CommandR\bcommands\"\xae\x0e\n" +
 	"\aCommand\x12/\n" +
 	"\x06repeat\x18\x01 \x01(\v2\x17.fairlane.log.v1.RepeatR\x06repeat\x127\n" +
 	"\bregister\x18\x02 \x01(\v2\x19.fairlane.log.v1.RegisterH\x00R\bregister\x12A\n" +
@@ -6132,7 +6348,11 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x0fresume_schedule\x18\x18 \x01(\v2\x1f.fairlane.log.v1.ResumeScheduleH\x00R\x0eresumeSchedule\x12M\n" +
 	"\x10trigger_schedule\x18\x19 \x01(\v2 .fairlane.log.v1.TriggerScheduleH\x00R\x0ftriggerSchedule\x12P\n" +
 	"\x11backfill_schedule\x18\x1a \x01(\v2!.fairlane.log.v1.BackfillScheduleH\x00R\x10backfillSchedule\x12+\n" +
-	"\x04fire\x18\x1b \x01(\v2\x15.fairlane.log.v1.FireH\x00R\x04fireB\x04\n" +
+	"\x04fire\x18\x1b \x01(\v2\x15.fairlane.log.v1.FireH\x00R\x04fire\x128\n" +
+	"\tset_clock\x18\x1c \x01(\v2\x19.fairlane.log.v1.SetClockH\x00R\bsetClock\x12A\n" +
+	"\fname_cluster\x18\x1d \x01(\v2\x1c.fairlane.log.v1.NameClusterH\x00R\vnameCluster\x12>\n" +
+	"\vforget_node\x18\x1e \x01(\v2\x1b.fairlane.log.v1.ForgetNodeH\x00R\n" +
+	"forgetNodeB\x04\n" +
 	"\x02op\"R\n" +
 	"\x06Repeat\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x16\n" +
@@ -6313,13 +6533,23 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x11_max_output_bytesB\x10\n" +
 	"\x0e_max_schedules\"D\n" +
 	"\vSetSettings\x125\n" +
-	"\bsettings\x18\x01 \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\"s\n" +
+	"\bsettings\x18\x01 \x01(\v2\x19.fairlane.log.v1.SettingsR\bsettings\"\xab\x01\n" +
 	"\aSetNode\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x1f\n" +
 	"\vapi_address\x18\x03 \x01(\tR\n" +
 	"apiAddress\x12\x14\n" +
-	"\x05rules\x18\x04 \x01(\rR\x05rules\"\x94\x04\n" +
+	"\x05rules\x18\x04 \x01(\rR\x05rules\x12\x18\n" +
+	"\ademoted\x18\x05 \x01(\bR\ademoted\x12\x1c\n" +
+	"\tsuccessor\x18\x06 \x01(\tR\tsuccessor\"!\n" +
+	"\bSetClock\x12\x15\n" +
+	"\x06now_ms\x18\x01 \x01(\x03R\x05nowMs\"1\n" +
+	"\vNameCluster\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\x1c\n" +
+	"\n" +
+	"ForgetNode\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x94\x04\n" +
 	"\bSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\tR\x04spec\x12\x12\n" +
@@ -6554,7 +6784,7 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\aOverlap\x12\x17\n" +
 	"\x13OVERLAP_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fOVERLAP_SKIP\x10\x01\x12\x11\n" +
-	"\rOVERLAP_QUEUE\x10\x02*\xa8\x04\n" +
+	"\rOVERLAP_QUEUE\x10\x02*\xc1\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12REASON_UNKNOWN_JOB\x10\x01\x12\x15\n" +
@@ -6578,7 +6808,8 @@ const file_fairlane_log_v1_batch_proto_rawDesc = "" +
 	"\x11REASON_OUTPUT_GAP\x10\x12\x12\x1b\n" +
 	"\x17REASON_UNKNOWN_SCHEDULE\x10\x13\x12\x19\n" +
 	"\x15REASON_STALE_REVISION\x10\x14\x12\x18\n" +
-	"\x14REASON_MAX_INSTANCES\x10\x15*\\\n" +
+	"\x14REASON_MAX_INSTANCES\x10\x15\x12\x17\n" +
+	"\x13REASON_NODE_REMOVED\x10\x16*\\\n" +
 	"\x05Empty\x12\x15\n" +
 	"\x11EMPTY_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rEMPTY_NOTHING\x10\x01\x12\x15\n" +
@@ -6629,7 +6860,7 @@ func file_fairlane_log_v1_batch_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlane_log_v1_batch_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_fairlane_log_v1_batch_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_fairlane_log_v1_batch_proto_msgTypes = make([]protoimpl.MessageInfo, 72)
 var file_fairlane_log_v1_batch_proto_goTypes = []any{
 	(OnTimeout)(0),           // 0: fairlane.log.v1.OnTimeout
 	(Mode)(0),                // 1: fairlane.log.v1.Mode
@@ -6676,41 +6907,44 @@ var file_fairlane_log_v1_batch_proto_goTypes = []any{
 	(*Settings)(nil),         // 42: fairlane.log.v1.Settings
 	(*SetSettings)(nil),      // 43: fairlane.log.v1.SetSettings
 	(*SetNode)(nil),          // 44: fairlane.log.v1.SetNode
-	(*Schedule)(nil),         // 45: fairlane.log.v1.Schedule
-	(*Passed)(nil),           // 46: fairlane.log.v1.Passed
-	(*PutSchedule)(nil),      // 47: fairlane.log.v1.PutSchedule
-	(*DeleteSchedule)(nil),   // 48: fairlane.log.v1.DeleteSchedule
-	(*PauseSchedule)(nil),    // 49: fairlane.log.v1.PauseSchedule
-	(*ResumeSchedule)(nil),   // 50: fairlane.log.v1.ResumeSchedule
-	(*TriggerSchedule)(nil),  // 51: fairlane.log.v1.TriggerSchedule
-	(*BackfillSchedule)(nil), // 52: fairlane.log.v1.BackfillSchedule
-	(*Fire)(nil),             // 53: fairlane.log.v1.Fire
-	(*Due)(nil),              // 54: fairlane.log.v1.Due
-	(*Checkpoint)(nil),       // 55: fairlane.log.v1.Checkpoint
-	(*Result)(nil),           // 56: fairlane.log.v1.Result
-	(*Refusal)(nil),          // 57: fairlane.log.v1.Refusal
-	(*Param)(nil),            // 58: fairlane.log.v1.Param
-	(*SessionResult)(nil),    // 59: fairlane.log.v1.SessionResult
-	(*EnqueueResult)(nil),    // 60: fairlane.log.v1.EnqueueResult
-	(*EnqueueOutcome)(nil),   // 61: fairlane.log.v1.EnqueueOutcome
-	(*ClaimResult)(nil),      // 62: fairlane.log.v1.ClaimResult
-	(*HeartbeatResult)(nil),  // 63: fairlane.log.v1.HeartbeatResult
-	(*FinishResult)(nil),     // 64: fairlane.log.v1.FinishResult
-	(*ReleaseResult)(nil),    // 65: fairlane.log.v1.ReleaseResult
-	(*CancelResult)(nil),     // 66: fairlane.log.v1.CancelResult
-	(*RetryResult)(nil),      // 67: fairlane.log.v1.RetryResult
-	(*OutputResult)(nil),     // 68: fairlane.log.v1.OutputResult
-	(*OutputStatus)(nil),     // 69: fairlane.log.v1.OutputStatus
-	(*ManyResult)(nil),       // 70: fairlane.log.v1.ManyResult
-	(*ManyOutcome)(nil),      // 71: fairlane.log.v1.ManyOutcome
-	(*ScheduleResult)(nil),   // 72: fairlane.log.v1.ScheduleResult
-	(*FireResult)(nil),       // 73: fairlane.log.v1.FireResult
-	(*QueueResult)(nil),      // 74: fairlane.log.v1.QueueResult
-	(*SettingsResult)(nil),   // 75: fairlane.log.v1.SettingsResult
-	(*DrainResult)(nil),      // 76: fairlane.log.v1.DrainResult
-	(*Job)(nil),              // 77: fairlane.log.v1.Job
-	(*Queue)(nil),            // 78: fairlane.log.v1.Queue
-	(*Counts)(nil),           // 79: fairlane.log.v1.Counts
+	(*SetClock)(nil),         // 45: fairlane.log.v1.SetClock
+	(*NameCluster)(nil),      // 46: fairlane.log.v1.NameCluster
+	(*ForgetNode)(nil),       // 47: fairlane.log.v1.ForgetNode
+	(*Schedule)(nil),         // 48: fairlane.log.v1.Schedule
+	(*Passed)(nil),           // 49: fairlane.log.v1.Passed
+	(*PutSchedule)(nil),      // 50: fairlane.log.v1.PutSchedule
+	(*DeleteSchedule)(nil),   // 51: fairlane.log.v1.DeleteSchedule
+	(*PauseSchedule)(nil),    // 52: fairlane.log.v1.PauseSchedule
+	(*ResumeSchedule)(nil),   // 53: fairlane.log.v1.ResumeSchedule
+	(*TriggerSchedule)(nil),  // 54: fairlane.log.v1.TriggerSchedule
+	(*BackfillSchedule)(nil), // 55: fairlane.log.v1.BackfillSchedule
+	(*Fire)(nil),             // 56: fairlane.log.v1.Fire
+	(*Due)(nil),              // 57: fairlane.log.v1.Due
+	(*Checkpoint)(nil),       // 58: fairlane.log.v1.Checkpoint
+	(*Result)(nil),           // 59: fairlane.log.v1.Result
+	(*Refusal)(nil),          // 60: fairlane.log.v1.Refusal
+	(*Param)(nil),            // 61: fairlane.log.v1.Param
+	(*SessionResult)(nil),    // 62: fairlane.log.v1.SessionResult
+	(*EnqueueResult)(nil),    // 63: fairlane.log.v1.EnqueueResult
+	(*EnqueueOutcome)(nil),   // 64: fairlane.log.v1.EnqueueOutcome
+	(*ClaimResult)(nil),      // 65: fairlane.log.v1.ClaimResult
+	(*HeartbeatResult)(nil),  // 66: fairlane.log.v1.HeartbeatResult
+	(*FinishResult)(nil),     // 67: fairlane.log.v1.FinishResult
+	(*ReleaseResult)(nil),    // 68: fairlane.log.v1.ReleaseResult
+	(*CancelResult)(nil),     // 69: fairlane.log.v1.CancelResult
+	(*RetryResult)(nil),      // 70: fairlane.log.v1.RetryResult
+	(*OutputResult)(nil),     // 71: fairlane.log.v1.OutputResult
+	(*OutputStatus)(nil),     // 72: fairlane.log.v1.OutputStatus
+	(*ManyResult)(nil),       // 73: fairlane.log.v1.ManyResult
+	(*ManyOutcome)(nil),      // 74: fairlane.log.v1.ManyOutcome
+	(*ScheduleResult)(nil),   // 75: fairlane.log.v1.ScheduleResult
+	(*FireResult)(nil),       // 76: fairlane.log.v1.FireResult
+	(*QueueResult)(nil),      // 77: fairlane.log.v1.QueueResult
+	(*SettingsResult)(nil),   // 78: fairlane.log.v1.SettingsResult
+	(*DrainResult)(nil),      // 79: fairlane.log.v1.DrainResult
+	(*Job)(nil),              // 80: fairlane.log.v1.Job
+	(*Queue)(nil),            // 81: fairlane.log.v1.Queue
+	(*Counts)(nil),           // 82: fairlane.log.v1.Counts
 }
 var file_fairlane_log_v1_batch_proto_depIdxs = []int32{
 	12,  // 0: fairlane.log.v1.Batch.commands:type_name -> fairlane.log.v1.Command
@@ -6730,94 +6964,97 @@ var file_fairlane_log_v1_batch_proto_depIdxs = []int32{
 	41,  // 14: fairlane.log.v1.Command.delete_queue:type_name -> fairlane.log.v1.DeleteQueue
 	43,  // 15: fairlane.log.v1.Command.set_settings:type_name -> fairlane.log.v1.SetSettings
 	44,  // 16: fairlane.log.v1.Command.set_node:type_name -> fairlane.log.v1.SetNode
-	55,  // 17: fairlane.log.v1.Command.checkpoint:type_name -> fairlane.log.v1.Checkpoint
+	58,  // 17: fairlane.log.v1.Command.checkpoint:type_name -> fairlane.log.v1.Checkpoint
 	27,  // 18: fairlane.log.v1.Command.output:type_name -> fairlane.log.v1.Output
 	37,  // 19: fairlane.log.v1.Command.cancel_many:type_name -> fairlane.log.v1.CancelMany
 	38,  // 20: fairlane.log.v1.Command.retry_many:type_name -> fairlane.log.v1.RetryMany
-	47,  // 21: fairlane.log.v1.Command.put_schedule:type_name -> fairlane.log.v1.PutSchedule
-	48,  // 22: fairlane.log.v1.Command.delete_schedule:type_name -> fairlane.log.v1.DeleteSchedule
-	49,  // 23: fairlane.log.v1.Command.pause_schedule:type_name -> fairlane.log.v1.PauseSchedule
-	50,  // 24: fairlane.log.v1.Command.resume_schedule:type_name -> fairlane.log.v1.ResumeSchedule
-	51,  // 25: fairlane.log.v1.Command.trigger_schedule:type_name -> fairlane.log.v1.TriggerSchedule
-	52,  // 26: fairlane.log.v1.Command.backfill_schedule:type_name -> fairlane.log.v1.BackfillSchedule
-	53,  // 27: fairlane.log.v1.Command.fire:type_name -> fairlane.log.v1.Fire
-	14,  // 28: fairlane.log.v1.Register.lanes:type_name -> fairlane.log.v1.Lane
-	0,   // 29: fairlane.log.v1.Limits.on_timeout:type_name -> fairlane.log.v1.OnTimeout
-	19,  // 30: fairlane.log.v1.NewJob.limits:type_name -> fairlane.log.v1.Limits
-	20,  // 31: fairlane.log.v1.NewJob.labels:type_name -> fairlane.log.v1.Label
-	21,  // 32: fairlane.log.v1.Enqueue.jobs:type_name -> fairlane.log.v1.NewJob
-	30,  // 33: fairlane.log.v1.Finish.success:type_name -> fairlane.log.v1.Success
-	31,  // 34: fairlane.log.v1.Finish.failure:type_name -> fairlane.log.v1.Failure
-	32,  // 35: fairlane.log.v1.Finish.snooze:type_name -> fairlane.log.v1.Snooze
-	33,  // 36: fairlane.log.v1.Finish.next:type_name -> fairlane.log.v1.NextClaim
-	26,  // 37: fairlane.log.v1.Finish.rest:type_name -> fairlane.log.v1.OutputRest
-	28,  // 38: fairlane.log.v1.Output.parts:type_name -> fairlane.log.v1.OutputPart
-	29,  // 39: fairlane.log.v1.OutputPart.progress:type_name -> fairlane.log.v1.Progress
-	1,   // 40: fairlane.log.v1.QueueSettings.mode:type_name -> fairlane.log.v1.Mode
-	19,  // 41: fairlane.log.v1.QueueSettings.limits:type_name -> fairlane.log.v1.Limits
-	39,  // 42: fairlane.log.v1.SetQueue.settings:type_name -> fairlane.log.v1.QueueSettings
-	1,   // 43: fairlane.log.v1.Settings.default_mode:type_name -> fairlane.log.v1.Mode
-	19,  // 44: fairlane.log.v1.Settings.limits:type_name -> fairlane.log.v1.Limits
-	42,  // 45: fairlane.log.v1.SetSettings.settings:type_name -> fairlane.log.v1.Settings
-	2,   // 46: fairlane.log.v1.Schedule.catch_up:type_name -> fairlane.log.v1.CatchUp
-	3,   // 47: fairlane.log.v1.Schedule.overlap:type_name -> fairlane.log.v1.Overlap
-	21,  // 48: fairlane.log.v1.Schedule.template:type_name -> fairlane.log.v1.NewJob
-	45,  // 49: fairlane.log.v1.PutSchedule.schedule:type_name -> fairlane.log.v1.Schedule
-	46,  // 50: fairlane.log.v1.PutSchedule.passed:type_name -> fairlane.log.v1.Passed
-	46,  // 51: fairlane.log.v1.ResumeSchedule.passed:type_name -> fairlane.log.v1.Passed
-	54,  // 52: fairlane.log.v1.Fire.dues:type_name -> fairlane.log.v1.Due
-	57,  // 53: fairlane.log.v1.Result.refusal:type_name -> fairlane.log.v1.Refusal
-	59,  // 54: fairlane.log.v1.Result.session:type_name -> fairlane.log.v1.SessionResult
-	60,  // 55: fairlane.log.v1.Result.enqueue:type_name -> fairlane.log.v1.EnqueueResult
-	62,  // 56: fairlane.log.v1.Result.claim:type_name -> fairlane.log.v1.ClaimResult
-	63,  // 57: fairlane.log.v1.Result.heartbeat:type_name -> fairlane.log.v1.HeartbeatResult
-	64,  // 58: fairlane.log.v1.Result.finish:type_name -> fairlane.log.v1.FinishResult
-	65,  // 59: fairlane.log.v1.Result.release:type_name -> fairlane.log.v1.ReleaseResult
-	66,  // 60: fairlane.log.v1.Result.cancel:type_name -> fairlane.log.v1.CancelResult
-	67,  // 61: fairlane.log.v1.Result.retry:type_name -> fairlane.log.v1.RetryResult
-	74,  // 62: fairlane.log.v1.Result.queue:type_name -> fairlane.log.v1.QueueResult
-	75,  // 63: fairlane.log.v1.Result.settings:type_name -> fairlane.log.v1.SettingsResult
-	76,  // 64: fairlane.log.v1.Result.drain:type_name -> fairlane.log.v1.DrainResult
-	68,  // 65: fairlane.log.v1.Result.output:type_name -> fairlane.log.v1.OutputResult
-	70,  // 66: fairlane.log.v1.Result.many:type_name -> fairlane.log.v1.ManyResult
-	72,  // 67: fairlane.log.v1.Result.schedule:type_name -> fairlane.log.v1.ScheduleResult
-	73,  // 68: fairlane.log.v1.Result.fire:type_name -> fairlane.log.v1.FireResult
-	4,   // 69: fairlane.log.v1.Refusal.reason:type_name -> fairlane.log.v1.Reason
-	58,  // 70: fairlane.log.v1.Refusal.params:type_name -> fairlane.log.v1.Param
-	14,  // 71: fairlane.log.v1.SessionResult.lanes:type_name -> fairlane.log.v1.Lane
-	61,  // 72: fairlane.log.v1.EnqueueResult.outcomes:type_name -> fairlane.log.v1.EnqueueOutcome
-	57,  // 73: fairlane.log.v1.EnqueueOutcome.refusal:type_name -> fairlane.log.v1.Refusal
-	57,  // 74: fairlane.log.v1.ClaimResult.refusal:type_name -> fairlane.log.v1.Refusal
-	5,   // 75: fairlane.log.v1.ClaimResult.empty:type_name -> fairlane.log.v1.Empty
-	77,  // 76: fairlane.log.v1.ClaimResult.job:type_name -> fairlane.log.v1.Job
-	6,   // 77: fairlane.log.v1.HeartbeatResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
-	57,  // 78: fairlane.log.v1.FinishResult.refusal:type_name -> fairlane.log.v1.Refusal
-	9,   // 79: fairlane.log.v1.FinishResult.state:type_name -> fairlane.log.v1.State
-	62,  // 80: fairlane.log.v1.FinishResult.next:type_name -> fairlane.log.v1.ClaimResult
-	6,   // 81: fairlane.log.v1.ReleaseResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
-	9,   // 82: fairlane.log.v1.CancelResult.state:type_name -> fairlane.log.v1.State
-	69,  // 83: fairlane.log.v1.OutputResult.statuses:type_name -> fairlane.log.v1.OutputStatus
-	6,   // 84: fairlane.log.v1.OutputStatus.status:type_name -> fairlane.log.v1.ClaimStatus
-	57,  // 85: fairlane.log.v1.OutputStatus.refusal:type_name -> fairlane.log.v1.Refusal
-	71,  // 86: fairlane.log.v1.ManyResult.outcomes:type_name -> fairlane.log.v1.ManyOutcome
-	9,   // 87: fairlane.log.v1.ManyOutcome.state:type_name -> fairlane.log.v1.State
-	57,  // 88: fairlane.log.v1.ManyOutcome.refusal:type_name -> fairlane.log.v1.Refusal
-	7,   // 89: fairlane.log.v1.ScheduleResult.change:type_name -> fairlane.log.v1.ScheduleChange
-	8,   // 90: fairlane.log.v1.FireResult.statuses:type_name -> fairlane.log.v1.FireStatus
-	78,  // 91: fairlane.log.v1.QueueResult.queue:type_name -> fairlane.log.v1.Queue
-	42,  // 92: fairlane.log.v1.SettingsResult.settings:type_name -> fairlane.log.v1.Settings
-	9,   // 93: fairlane.log.v1.Job.state:type_name -> fairlane.log.v1.State
-	20,  // 94: fairlane.log.v1.Job.labels:type_name -> fairlane.log.v1.Label
-	19,  // 95: fairlane.log.v1.Job.limits:type_name -> fairlane.log.v1.Limits
-	29,  // 96: fairlane.log.v1.Job.progress:type_name -> fairlane.log.v1.Progress
-	10,  // 97: fairlane.log.v1.Job.fire_cause:type_name -> fairlane.log.v1.FireCause
-	39,  // 98: fairlane.log.v1.Queue.settings:type_name -> fairlane.log.v1.QueueSettings
-	79,  // 99: fairlane.log.v1.Queue.counts:type_name -> fairlane.log.v1.Counts
-	100, // [100:100] is the sub-list for method output_type
-	100, // [100:100] is the sub-list for method input_type
-	100, // [100:100] is the sub-list for extension type_name
-	100, // [100:100] is the sub-list for extension extendee
-	0,   // [0:100] is the sub-list for field type_name
+	50,  // 21: fairlane.log.v1.Command.put_schedule:type_name -> fairlane.log.v1.PutSchedule
+	51,  // 22: fairlane.log.v1.Command.delete_schedule:type_name -> fairlane.log.v1.DeleteSchedule
+	52,  // 23: fairlane.log.v1.Command.pause_schedule:type_name -> fairlane.log.v1.PauseSchedule
+	53,  // 24: fairlane.log.v1.Command.resume_schedule:type_name -> fairlane.log.v1.ResumeSchedule
+	54,  // 25: fairlane.log.v1.Command.trigger_schedule:type_name -> fairlane.log.v1.TriggerSchedule
+	55,  // 26: fairlane.log.v1.Command.backfill_schedule:type_name -> fairlane.log.v1.BackfillSchedule
+	56,  // 27: fairlane.log.v1.Command.fire:type_name -> fairlane.log.v1.Fire
+	45,  // 28: fairlane.log.v1.Command.set_clock:type_name -> fairlane.log.v1.SetClock
+	46,  // 29: fairlane.log.v1.Command.name_cluster:type_name -> fairlane.log.v1.NameCluster
+	47,  // 30: fairlane.log.v1.Command.forget_node:type_name -> fairlane.log.v1.ForgetNode
+	14,  // 31: fairlane.log.v1.Register.lanes:type_name -> fairlane.log.v1.Lane
+	0,   // 32: fairlane.log.v1.Limits.on_timeout:type_name -> fairlane.log.v1.OnTimeout
+	19,  // 33: fairlane.log.v1.NewJob.limits:type_name -> fairlane.log.v1.Limits
+	20,  // 34: fairlane.log.v1.NewJob.labels:type_name -> fairlane.log.v1.Label
+	21,  // 35: fairlane.log.v1.Enqueue.jobs:type_name -> fairlane.log.v1.NewJob
+	30,  // 36: fairlane.log.v1.Finish.success:type_name -> fairlane.log.v1.Success
+	31,  // 37: fairlane.log.v1.Finish.failure:type_name -> fairlane.log.v1.Failure
+	32,  // 38: fairlane.log.v1.Finish.snooze:type_name -> fairlane.log.v1.Snooze
+	33,  // 39: fairlane.log.v1.Finish.next:type_name -> fairlane.log.v1.NextClaim
+	26,  // 40: fairlane.log.v1.Finish.rest:type_name -> fairlane.log.v1.OutputRest
+	28,  // 41: fairlane.log.v1.Output.parts:type_name -> fairlane.log.v1.OutputPart
+	29,  // 42: fairlane.log.v1.OutputPart.progress:type_name -> fairlane.log.v1.Progress
+	1,   // 43: fairlane.log.v1.QueueSettings.mode:type_name -> fairlane.log.v1.Mode
+	19,  // 44: fairlane.log.v1.QueueSettings.limits:type_name -> fairlane.log.v1.Limits
+	39,  // 45: fairlane.log.v1.SetQueue.settings:type_name -> fairlane.log.v1.QueueSettings
+	1,   // 46: fairlane.log.v1.Settings.default_mode:type_name -> fairlane.log.v1.Mode
+	19,  // 47: fairlane.log.v1.Settings.limits:type_name -> fairlane.log.v1.Limits
+	42,  // 48: fairlane.log.v1.SetSettings.settings:type_name -> fairlane.log.v1.Settings
+	2,   // 49: fairlane.log.v1.Schedule.catch_up:type_name -> fairlane.log.v1.CatchUp
+	3,   // 50: fairlane.log.v1.Schedule.overlap:type_name -> fairlane.log.v1.Overlap
+	21,  // 51: fairlane.log.v1.Schedule.template:type_name -> fairlane.log.v1.NewJob
+	48,  // 52: fairlane.log.v1.PutSchedule.schedule:type_name -> fairlane.log.v1.Schedule
+	49,  // 53: fairlane.log.v1.PutSchedule.passed:type_name -> fairlane.log.v1.Passed
+	49,  // 54: fairlane.log.v1.ResumeSchedule.passed:type_name -> fairlane.log.v1.Passed
+	57,  // 55: fairlane.log.v1.Fire.dues:type_name -> fairlane.log.v1.Due
+	60,  // 56: fairlane.log.v1.Result.refusal:type_name -> fairlane.log.v1.Refusal
+	62,  // 57: fairlane.log.v1.Result.session:type_name -> fairlane.log.v1.SessionResult
+	63,  // 58: fairlane.log.v1.Result.enqueue:type_name -> fairlane.log.v1.EnqueueResult
+	65,  // 59: fairlane.log.v1.Result.claim:type_name -> fairlane.log.v1.ClaimResult
+	66,  // 60: fairlane.log.v1.Result.heartbeat:type_name -> fairlane.log.v1.HeartbeatResult
+	67,  // 61: fairlane.log.v1.Result.finish:type_name -> fairlane.log.v1.FinishResult
+	68,  // 62: fairlane.log.v1.Result.release:type_name -> fairlane.log.v1.ReleaseResult
+	69,  // 63: fairlane.log.v1.Result.cancel:type_name -> fairlane.log.v1.CancelResult
+	70,  // 64: fairlane.log.v1.Result.retry:type_name -> fairlane.log.v1.RetryResult
+	77,  // 65: fairlane.log.v1.Result.queue:type_name -> fairlane.log.v1.QueueResult
+	78,  // 66: fairlane.log.v1.Result.settings:type_name -> fairlane.log.v1.SettingsResult
+	79,  // 67: fairlane.log.v1.Result.drain:type_name -> fairlane.log.v1.DrainResult
+	71,  // 68: fairlane.log.v1.Result.output:type_name -> fairlane.log.v1.OutputResult
+	73,  // 69: fairlane.log.v1.Result.many:type_name -> fairlane.log.v1.ManyResult
+	75,  // 70: fairlane.log.v1.Result.schedule:type_name -> fairlane.log.v1.ScheduleResult
+	76,  // 71: fairlane.log.v1.Result.fire:type_name -> fairlane.log.v1.FireResult
+	4,   // 72: fairlane.log.v1.Refusal.reason:type_name -> fairlane.log.v1.Reason
+	61,  // 73: fairlane.log.v1.Refusal.params:type_name -> fairlane.log.v1.Param
+	14,  // 74: fairlane.log.v1.SessionResult.lanes:type_name -> fairlane.log.v1.Lane
+	64,  // 75: fairlane.log.v1.EnqueueResult.outcomes:type_name -> fairlane.log.v1.EnqueueOutcome
+	60,  // 76: fairlane.log.v1.EnqueueOutcome.refusal:type_name -> fairlane.log.v1.Refusal
+	60,  // 77: fairlane.log.v1.ClaimResult.refusal:type_name -> fairlane.log.v1.Refusal
+	5,   // 78: fairlane.log.v1.ClaimResult.empty:type_name -> fairlane.log.v1.Empty
+	80,  // 79: fairlane.log.v1.ClaimResult.job:type_name -> fairlane.log.v1.Job
+	6,   // 80: fairlane.log.v1.HeartbeatResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
+	60,  // 81: fairlane.log.v1.FinishResult.refusal:type_name -> fairlane.log.v1.Refusal
+	9,   // 82: fairlane.log.v1.FinishResult.state:type_name -> fairlane.log.v1.State
+	65,  // 83: fairlane.log.v1.FinishResult.next:type_name -> fairlane.log.v1.ClaimResult
+	6,   // 84: fairlane.log.v1.ReleaseResult.statuses:type_name -> fairlane.log.v1.ClaimStatus
+	9,   // 85: fairlane.log.v1.CancelResult.state:type_name -> fairlane.log.v1.State
+	72,  // 86: fairlane.log.v1.OutputResult.statuses:type_name -> fairlane.log.v1.OutputStatus
+	6,   // 87: fairlane.log.v1.OutputStatus.status:type_name -> fairlane.log.v1.ClaimStatus
+	60,  // 88: fairlane.log.v1.OutputStatus.refusal:type_name -> fairlane.log.v1.Refusal
+	74,  // 89: fairlane.log.v1.ManyResult.outcomes:type_name -> fairlane.log.v1.ManyOutcome
+	9,   // 90: fairlane.log.v1.ManyOutcome.state:type_name -> fairlane.log.v1.State
+	60,  // 91: fairlane.log.v1.ManyOutcome.refusal:type_name -> fairlane.log.v1.Refusal
+	7,   // 92: fairlane.log.v1.ScheduleResult.change:type_name -> fairlane.log.v1.ScheduleChange
+	8,   // 93: fairlane.log.v1.FireResult.statuses:type_name -> fairlane.log.v1.FireStatus
+	81,  // 94: fairlane.log.v1.QueueResult.queue:type_name -> fairlane.log.v1.Queue
+	42,  // 95: fairlane.log.v1.SettingsResult.settings:type_name -> fairlane.log.v1.Settings
+	9,   // 96: fairlane.log.v1.Job.state:type_name -> fairlane.log.v1.State
+	20,  // 97: fairlane.log.v1.Job.labels:type_name -> fairlane.log.v1.Label
+	19,  // 98: fairlane.log.v1.Job.limits:type_name -> fairlane.log.v1.Limits
+	29,  // 99: fairlane.log.v1.Job.progress:type_name -> fairlane.log.v1.Progress
+	10,  // 100: fairlane.log.v1.Job.fire_cause:type_name -> fairlane.log.v1.FireCause
+	39,  // 101: fairlane.log.v1.Queue.settings:type_name -> fairlane.log.v1.QueueSettings
+	82,  // 102: fairlane.log.v1.Queue.counts:type_name -> fairlane.log.v1.Counts
+	103, // [103:103] is the sub-list for method output_type
+	103, // [103:103] is the sub-list for method input_type
+	103, // [103:103] is the sub-list for extension type_name
+	103, // [103:103] is the sub-list for extension extendee
+	0,   // [0:103] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_log_v1_batch_proto_init() }
@@ -6852,6 +7089,9 @@ func file_fairlane_log_v1_batch_proto_init() {
 		(*Command_TriggerSchedule)(nil),
 		(*Command_BackfillSchedule)(nil),
 		(*Command_Fire)(nil),
+		(*Command_SetClock)(nil),
+		(*Command_NameCluster)(nil),
+		(*Command_ForgetNode)(nil),
 	}
 	file_fairlane_log_v1_batch_proto_msgTypes[8].OneofWrappers = []any{}
 	file_fairlane_log_v1_batch_proto_msgTypes[14].OneofWrappers = []any{
@@ -6863,8 +7103,8 @@ func file_fairlane_log_v1_batch_proto_init() {
 	file_fairlane_log_v1_batch_proto_msgTypes[28].OneofWrappers = []any{}
 	file_fairlane_log_v1_batch_proto_msgTypes[29].OneofWrappers = []any{}
 	file_fairlane_log_v1_batch_proto_msgTypes[31].OneofWrappers = []any{}
-	file_fairlane_log_v1_batch_proto_msgTypes[34].OneofWrappers = []any{}
-	file_fairlane_log_v1_batch_proto_msgTypes[45].OneofWrappers = []any{
+	file_fairlane_log_v1_batch_proto_msgTypes[37].OneofWrappers = []any{}
+	file_fairlane_log_v1_batch_proto_msgTypes[48].OneofWrappers = []any{
 		(*Result_Session)(nil),
 		(*Result_Enqueue)(nil),
 		(*Result_Claim)(nil),
@@ -6887,7 +7127,7 @@ func file_fairlane_log_v1_batch_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_log_v1_batch_proto_rawDesc), len(file_fairlane_log_v1_batch_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   69,
+			NumMessages:   72,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -306,8 +306,13 @@ type HeaderRecord struct {
 	// rules: the highest of all batches so far; 0: 1.
 	Rules uint32 `protobuf:"varint,15,opt,name=rules,proto3" json:"rules,omitempty"`
 	// Since rules 3.
-	LastSchedule  uint64 `protobuf:"varint,16,opt,name=last_schedule,json=lastSchedule,proto3" json:"last_schedule,omitempty"`
-	LastTick      uint64 `protobuf:"varint,17,opt,name=last_tick,json=lastTick,proto3" json:"last_tick,omitempty"`
+	LastSchedule uint64 `protobuf:"varint,16,opt,name=last_schedule,json=lastSchedule,proto3" json:"last_schedule,omitempty"`
+	LastTick     uint64 `protobuf:"varint,17,opt,name=last_tick,json=lastTick,proto3" json:"last_tick,omitempty"`
+	// Since rules 4.
+	ClusterId   string `protobuf:"bytes,18,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	ClusterName string `protobuf:"bytes,19,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	// removed_nodes: ids, oldest first, at most 1,024.
+	RemovedNodes  []string `protobuf:"bytes,20,rep,name=removed_nodes,json=removedNodes,proto3" json:"removed_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -459,6 +464,27 @@ func (x *HeaderRecord) GetLastTick() uint64 {
 		return x.LastTick
 	}
 	return 0
+}
+
+func (x *HeaderRecord) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *HeaderRecord) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
+}
+
+func (x *HeaderRecord) GetRemovedNodes() []string {
+	if x != nil {
+		return x.RemovedNodes
+	}
+	return nil
 }
 
 type QueueRecord struct {
@@ -2177,7 +2203,7 @@ var File_fairlane_log_v1_record_proto protoreflect.FileDescriptor
 
 const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\x99\x04\n" +
+	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\x80\x05\n" +
 	"\fHeaderRecord\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\rR\x05epoch\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x17\n" +
@@ -2200,7 +2226,11 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\bfinished\x18\x0e \x01(\x04R\bfinished\x12\x14\n" +
 	"\x05rules\x18\x0f \x01(\rR\x05rules\x12#\n" +
 	"\rlast_schedule\x18\x10 \x01(\x04R\flastSchedule\x12\x1b\n" +
-	"\tlast_tick\x18\x11 \x01(\x04R\blastTick\"u\n" +
+	"\tlast_tick\x18\x11 \x01(\x04R\blastTick\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x12 \x01(\tR\tclusterId\x12!\n" +
+	"\fcluster_name\x18\x13 \x01(\tR\vclusterName\x12#\n" +
+	"\rremoved_nodes\x18\x14 \x03(\tR\fremovedNodes\"u\n" +
 	"\vQueueRecord\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1e.fairlane.log.v1.QueueSettingsR\bsettings\x12\x16\n" +
