@@ -73,11 +73,11 @@ func bareRaft(b *testing.B, store string) (leader *raft.Raft) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		s, err := openStores(c, c.OnFatal)
+		s, err := openStores(c, newDisk(c), c.OnFatal)
 		if err != nil {
 			b.Fatal(err)
 		}
-		wire, err := openTransport(c.RaftListen, "", c.Logger)
+		wire, err := openTransport(c.RaftListen, "", nil, nil, c.Logger)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
+
+	"github.com/fairlane-scheduler/fairlane/cluster/certs"
 )
 
 // The two places where the log can lie.
@@ -19,9 +21,6 @@ const (
 // commitTimeout is how long an idle leader waits before it tells followers what was committed; what a follower's readers and watchers
 // see is that much behind.
 const commitTimeout = 10 * time.Millisecond
-
-// exitFatal is the exit code of a node that must not go on; supervisors are told not to restart it.
-const exitFatal = 70
 
 // Config says how a node runs. Nothing of it decides an outcome: limits that do lie in the replicated state.
 type Config struct {
@@ -37,7 +36,19 @@ type Config struct {
 	APIAdvertise string
 	// Bootstrap makes a cluster of this node alone, if DataDir holds no state yet.
 	Bootstrap bool
-	Timing    Timing
+	// BootstrapExpect fresh nodes form a cluster together; 0: this node waits to be joined or is a member already.
+	BootstrapExpect int
+	// ClusterName keeps clusters on one network apart; empty: "fairlane". It is the label of gossip, stands in certificates, and never changes.
+	ClusterName string
+	// Gossip finds the other nodes.
+	Gossip GossipConfig
+	// Certs of the port between nodes; nil: no TLS.
+	Certs *certs.Bundle
+	// Rejoin sets the data of a removed node aside and begins anew.
+	Rejoin bool
+	Disk   DiskConfig
+	Backup BackupConfig
+	Timing Timing
 	// KeepEvents and KeepEventBytes bound the past events that this node keeps for watches; 0: 65,536 and 64 MiB.
 	KeepEvents, KeepEventBytes int
 	// MaxWatches at the same time; 0: 50,000.
@@ -49,6 +60,33 @@ type Config struct {
 	OnFatal func(error)
 
 	rules uint32 // what this node says it can apply, in tests of upgrades; 0: what it can
+}
+
+// GossipConfig says where gossip goes, and how.
+type GossipConfig struct {
+	// Listen address for UDP and TCP; empty: no gossip. Port 0 takes a free one. Advertise is what other nodes are told; empty: where it listens.
+	Listen, Advertise string
+	// KeyFile holds the keys, base64, one on each line: the first encrypts, all decrypt. Empty: gossip is neither encrypted nor authenticated.
+	KeyFile string
+	// Seeds are gossip addresses of other nodes.
+	Seeds []string
+}
+
+// DiskConfig keeps a full disk recoverable. Bytes.
+type DiskConfig struct {
+	// LowWater of free room below which this node does not lead; 0: 256 MiB. Reserve is a file that is given up when the disk is full; 0: 64 MiB.
+	LowWater, Reserve uint64
+}
+
+// BackupConfig is for archives that this node writes by itself.
+type BackupConfig struct {
+	// Dir for them; empty: none are written.
+	Dir string
+	// Every so often, and so many are kept; 0: 1 h and 24.
+	Every time.Duration
+	Keep  int
+	// Version of the binary, as the archives say it.
+	Version string
 }
 
 // Timing holds the durations and counts of raft. Zero values take what DefaultTiming says.
@@ -63,6 +101,10 @@ type Timing struct {
 	SnapshotInterval time.Duration
 	// TrailingLogs are kept behind a snapshot for nodes that were away.
 	TrailingLogs uint64
+	// PromoteAfter is how long a node that joins must be healthy and caught up before it becomes a voter.
+	PromoteAfter time.Duration
+	// DeadAfter so long without an answer a voter is dead: it is removed once a successor has become a voter.
+	DeadAfter time.Duration
 	// WriteStall is how long one write of the log may take, in time that this process ran.
 	WriteStall time.Duration
 }
@@ -73,6 +115,7 @@ func DefaultTiming() Timing {
 		Heartbeat: 500 * time.Millisecond, Election: 500 * time.Millisecond, LeaderLease: 500 * time.Millisecond,
 		SnapshotBatches: 65_536, SnapshotBytes: 512 << 20, SnapshotInterval: 10 * time.Second,
 		TrailingLogs: 10_240, WriteStall: 5 * time.Second,
+		PromoteAfter: 10 * time.Second, DeadAfter: time.Minute,
 	}
 }
 
@@ -86,6 +129,8 @@ func (t Timing) withDefaults() Timing {
 	set(&t.SnapshotInterval, d.SnapshotInterval)
 	set(&t.TrailingLogs, d.TrailingLogs)
 	set(&t.WriteStall, d.WriteStall)
+	set(&t.PromoteAfter, d.PromoteAfter)
+	set(&t.DeadAfter, d.DeadAfter)
 	return t
 }
 
@@ -98,6 +143,11 @@ func set[T comparable](field *T, value T) {
 
 func (c Config) complete() (Config, error) {
 	set(&c.LogStore, StoreWAL)
+	set(&c.ClusterName, "fairlane")
+	set(&c.Disk.LowWater, 256<<20)
+	set(&c.Disk.Reserve, 64<<20)
+	set(&c.Backup.Every, time.Hour)
+	set(&c.Backup.Keep, 24)
 	set(&c.MaxWatches, maxWatches)
 	c.Timing = hookTiming(c.Timing).withDefaults()
 	if c.Logger == nil {
@@ -109,7 +159,7 @@ func (c Config) complete() (Config, error) {
 	if c.OnFatal == nil {
 		c.OnFatal = func(err error) {
 			fmt.Fprintf(os.Stderr, "fairlane: this node cannot go on: %v\n", err)
-			os.Exit(exitFatal)
+			os.Exit(ExitCode(err))
 		}
 	}
 	switch {

@@ -22,7 +22,7 @@ type leadership struct {
 	gathered chan struct{} // as many commands are queued as were wanted
 	rules    atomic.Uint32 // in force; they only rise
 	idle     atomic.Int64  // nanoseconds between batches while a session exists; tests change it
-	// nextTick is when a batch goes out even if nobody asks. The proposer's goroutine alone.
+	// nextTick is when a batch goes out even if nobody asks. Written by the proposer's goroutine, under mu.
 	nextTick time.Time
 
 	mu     sync.Mutex
@@ -32,6 +32,8 @@ type leadership struct {
 	lazy   queue         // output
 	room   chan struct{} // closed when urgent has room again; nil while nobody waits
 	want   int
+	// inHandOff: raft refused the last batch because of a transfer of leadership.
+	inHandOff bool
 	parking
 	readers []chan read
 	fires   firing
@@ -53,6 +55,12 @@ func (n *Node) watchLeadership() {
 		case leads := <-n.raft.LeaderCh():
 			stop()
 			if leads && !n.raftStopped() {
+				now = n.startLeadership()
+			}
+		case <-n.machine.restored:
+			// What waits here belongs to a state that is gone: everybody is answered, and the duties begin anew.
+			if now != nil && !n.raftStopped() {
+				stop()
 				now = n.startLeadership()
 			}
 		case <-n.life.Done():
@@ -83,10 +91,7 @@ func drawID() uint64 {
 // serve from the barrier to the end of the leadership.
 func (l *leadership) serve() {
 	n := l.node
-	if err := await(l.ctx, n.raft.Barrier(0)); err != nil {
-		if l.ctx.Err() == nil {
-			n.log.Warn("leadership ended before its duties began", "error", err)
-		}
+	if err := l.barrier(); err != nil || !l.fit() {
 		return
 	}
 	l.mu.Lock()
@@ -96,6 +101,8 @@ func (l *leadership) serve() {
 	l.running.Go(l.keepFiring) // before others see this leadership: who shuts down waits for the end of it
 	n.leading.Store(l)
 	l.running.Go(l.keepMembers)
+	l.running.Go(l.keepFit)
+	l.running.Go(l.keepName)
 	l.propose()
 }
 

@@ -19,6 +19,60 @@ var (
 	ErrNoDigest = errors.New("no digest is kept for this log index")
 )
 
+// Exit codes of a node that must not go on: supervisors are told not to restart after exitFatal; after exitRestart they may.
+const (
+	exitFatal   = 70
+	exitRestart = 75
+)
+
+// RestartError ends this process, which may start again: another start can find the cause gone (a disk that stalled or was full).
+type RestartError struct{ Err error }
+
+func (e *RestartError) Error() string { return e.Err.Error() }
+func (e *RestartError) Unwrap() error { return e.Err }
+
+// ExitCode for a process whose node ended by err.
+func ExitCode(err error) int {
+	var again *RestartError
+	if errors.As(err, &again) {
+		return exitRestart
+	}
+	return exitFatal
+}
+
+// UnknownNodeError says that nothing was done, because the cluster has no such node.
+type UnknownNodeError struct{ ID string }
+
+func (e *UnknownNodeError) Error() string {
+	return fmt.Sprintf("there is no node %s in the cluster", e.ID)
+}
+
+// ConfigurationError says that nothing was done, because the members are not those that the caller saw.
+type ConfigurationError struct{ Expected, Now uint64 }
+
+func (e *ConfigurationError) Error() string {
+	return fmt.Sprintf("the configuration of the members is %d, not %d", e.Now, e.Expected)
+}
+
+// UnsafeChangeError says that nothing was done, because the change would endanger the cluster.
+type UnsafeChangeError struct {
+	Change string // removal, demotion, promotion
+	ID     string
+	Why    string
+	Todo   string // what the operator can do, a sentence
+}
+
+func (e *UnsafeChangeError) Error() string {
+	return fmt.Sprintf("%s of node %s is refused: %s. %s", e.Change, e.ID, e.Why, e.Todo)
+}
+
+// RemovedError says that a node was removed from the cluster, and that its data must not come back.
+type RemovedError struct{ ID string }
+
+func (e *RemovedError) Error() string {
+	return fmt.Sprintf("node %s was removed from the cluster", e.ID)
+}
+
 // BusyError says that this attempt did nothing, because the queue of commands is full.
 type BusyError struct {
 	RetryAfter time.Duration

@@ -16,6 +16,7 @@ const stallLooks = 10
 // disk hangs keeps its followers quiet and answers nobody.
 type failStop struct {
 	raft.LogStore
+	disk  *disk
 	stall time.Duration
 	fatal func(error)
 }
@@ -24,10 +25,15 @@ func (s *failStop) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Lo
 
 func (s *failStop) StoreLogs(logs []*raft.Log) error {
 	done := s.watch()
-	err := s.LogStore.StoreLogs(logs)
+	began := time.Now()
+	err := hookWrite()
+	if err == nil {
+		err = s.LogStore.StoreLogs(logs)
+	}
 	done()
+	s.disk.wrote(time.Since(began))
 	if err != nil {
-		err = fmt.Errorf("write of the log failed: %w", err)
+		err = s.disk.broken("a write of the log", err)
 		s.fatal(err)
 	}
 	return err
@@ -36,7 +42,7 @@ func (s *failStop) StoreLogs(logs []*raft.Log) error {
 func (s *failStop) DeleteRange(lowest, highest uint64) error {
 	err := s.LogStore.DeleteRange(lowest, highest)
 	if err != nil {
-		err = fmt.Errorf("truncation of the log failed: %w", err)
+		err = s.disk.broken("the truncation of the log", err)
 		s.fatal(err)
 	}
 	return err
@@ -68,7 +74,7 @@ func (s *failStop) watch() (done func()) {
 			timer.Reset(s.stall / stallLooks)
 			return
 		}
-		s.fatal(fmt.Errorf("a write of the log did not end within %v: the disk hangs", s.stall))
+		s.fatal(&RestartError{fmt.Errorf("a write of the log did not end within %v: the disk hangs", s.stall)})
 	})
 	return func() {
 		timer.Stop()

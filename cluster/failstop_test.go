@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 )
 
@@ -36,7 +37,7 @@ func TestFailStop(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var reasons []string
-				s := &failStop{LogStore: &c.log, stall: 5 * time.Second, fatal: func(err error) { reasons = append(reasons, err.Error()) }}
+				s := &failStop{LogStore: &c.log, disk: newDisk(Config{DataDir: t.TempDir(), Logger: hclog.NewNullLogger()}), stall: 5 * time.Second, fatal: func(err error) { reasons = append(reasons, err.Error()) }}
 				err := s.StoreLog(&raft.Log{Index: 1})
 				synctest.Wait()
 				if !errors.Is(err, c.log.err) {

@@ -21,3 +21,7 @@ func hookTiming(t Timing) Timing { return t }
 func hookDial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	return net.DialTimeout("tcp", string(target), timeout)
 }
+
+func hookWrite() error { return nil }
+
+func hookRoom(dir string) (free, of uint64, ok bool) { return roomOf(dir) }

@@ -26,14 +26,19 @@ type machine struct {
 	fatal   func(error)
 	feed    *feed
 	digests *digests
+	*configuration
 	// full is told when the log since the last snapshot holds more than snapshotBytes.
 	full          chan struct{}
 	snapshotBytes uint64
 
-	mu         sync.RWMutex // guards state, what state holds, end and recordings
+	mu         sync.RWMutex // guards state, what state holds, end, recordings and captures
 	state      *fsm.Machine
 	end        Position // of the last event that the state holds
 	recordings recordings
+	captures   captures
+
+	// restored is told when a snapshot replaced the state.
+	restored chan struct{}
 
 	// flight is the batch that this node's proposer waits for.
 	flight atomic.Pointer[flight]
@@ -61,7 +66,8 @@ func newMachine(c Config, fatal func(error)) *machine {
 	start := Position{Epoch: state.Epoch()}
 	return &machine{
 		log: c.Logger.Named("machine"), fatal: fatal, feed: newFeed(newRing(c.KeepEvents, c.KeepEventBytes, start)), digests: newDigests(),
-		full: make(chan struct{}, 1), snapshotBytes: c.Timing.SnapshotBytes, state: state, end: start,
+		configuration: newConfiguration(),
+		full:          make(chan struct{}, 1), restored: make(chan struct{}, 1), snapshotBytes: c.Timing.SnapshotBytes, state: state, end: start,
 	}
 }
 
@@ -114,7 +120,9 @@ func (m *machine) apply(log *raft.Log) (outcome fsm.Outcome, err error) {
 	}
 	m.end = Position{Epoch: outcome.Epoch, Index: outcome.Index, Place: uint32(max(0, len(outcome.Events)-1))}
 	if marked(batch) {
-		m.digests.compute(log.Index, m.state.Snapshot())
+		snapshot := m.state.Snapshot()
+		m.digests.compute(log.Index, snapshot)
+		m.captures.take(m.state, snapshot)
 	}
 	return outcome, nil
 }
@@ -206,6 +214,7 @@ func (m *machine) Restore(source io.ReadCloser) (err error) {
 	m.logBytes = 0
 	m.advance(state.AppliedIndex())
 	m.feed.restored(end)
+	poke(m.restored)
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/fairlane-scheduler/fairlane/fsm"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
@@ -17,8 +16,6 @@ const (
 	memberLook = 100 * time.Millisecond
 	// promoteBehind is how many log entries a node may lack to count as caught up.
 	promoteBehind = 256
-	// promoteLooks is how many looks in a row must find it so.
-	promoteLooks = 3
 	// contactAge is how old the last good answer of a healthy node may be.
 	contactAge = time.Second
 )
@@ -36,25 +33,48 @@ func (n *Node) AddNode(ctx context.Context, id, raftAddress, apiAddress string, 
 	if err := n.checkRules(id, rules); err != nil {
 		return err
 	}
+	release, err := n.membership.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	r := n.roster()
+	if err := n.checkNew(ctx, r, id); err != nil {
+		return err
+	}
 	known := false
-	for _, server := range n.servers() {
+	for _, server := range r.servers {
 		switch {
 		case string(server.ID) == id && string(server.Address) == raftAddress:
 			known = true
 		case string(server.ID) == id:
 			n.log.Info("node moves", "id", id, "from", server.Address, "to", raftAddress)
-		case string(server.Address) == raftAddress:
-			return fmt.Errorf("cluster: node %s has the raft address %s: remove it before another node takes its address", server.ID, raftAddress)
 		}
 	}
 	if !known {
+		if r, err = n.vacate(ctx, r, raft.ServerAddress(raftAddress), raft.ServerID(id), false); err != nil {
+			return err
+		}
 		// For a voter this changes the address and nothing else.
-		err := await(ctx, n.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(raftAddress), 0, 0))
-		if err != nil {
-			return membershipError(ctx, err)
+		if err := n.reconfigure(ctx, r, n.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(raftAddress), r.index, 0)); err != nil {
+			return err
 		}
 	}
 	return n.recordNode(ctx, &logv1.SetNode{Id: id, RaftAddress: raftAddress, ApiAddress: apiAddress, Rules: rules})
+}
+
+// checkNew refuses a node that was removed: also one whose removal the leader of then did not come to record.
+func (n *Node) checkNew(ctx context.Context, r roster, id string) error {
+	if n.wasRemoved(id) {
+		return &RemovedError{ID: id}
+	}
+	if _, member := serverOf(r.servers, raft.ServerID(id)); member || n.rulesInForce() < memberRules || n.record(id) == nil {
+		return nil
+	}
+	if err := n.forget(ctx, id); err != nil {
+		return err
+	}
+	return &RemovedError{ID: id}
 }
 
 func membershipError(ctx context.Context, err error) error {
@@ -71,18 +91,19 @@ func membershipError(ctx context.Context, err error) error {
 
 // recordNode writes a node's addresses and rules into the replicated state, unless they are there.
 func (n *Node) recordNode(ctx context.Context, node *logv1.SetNode) error {
-	var same bool
-	n.View(func(m *fsm.Machine) {
-		known := nodeOf(m.Nodes(), node.GetId())
-		same = known != nil && known.GetRaftAddress() == node.GetRaftAddress() && known.GetApiAddress() == node.GetApiAddress() &&
-			known.GetRules() == node.GetRules()
-	})
-	if same {
-		return nil
+	if known := n.record(node.GetId()); known != nil {
+		if known.GetRaftAddress() == node.GetRaftAddress() && known.GetApiAddress() == node.GetApiAddress() && known.GetRules() == node.GetRules() {
+			return nil
+		}
+		node.Demoted, node.Successor = known.GetDemoted(), known.GetSuccessor()
 	}
+	return n.setNode(ctx, node)
+}
+
+func (n *Node) setNode(ctx context.Context, node *logv1.SetNode) error {
 	result, err := n.Propose(ctx, &logv1.Command{Op: &logv1.Command_SetNode{SetNode: node}})
 	if err == nil && result.GetRefusal() != nil {
-		err = fmt.Errorf("cluster: the addresses of node %s were refused: %v", node.GetId(), result.GetRefusal())
+		err = fmt.Errorf("cluster: the record of node %s was refused: %v", node.GetId(), result.GetRefusal())
 	}
 	return err
 }
@@ -98,13 +119,13 @@ func (n *Node) servers() []raft.Server {
 
 func isVoter(server raft.Server) bool { return server.Suffrage == raft.Voter }
 
-// keepMembers records the leader's own addresses and promotes nodes that have caught up, until the leadership ends.
+// keepMembers records the leader's own addresses and looks after the other members, until the leadership ends.
 func (l *leadership) keepMembers() {
 	n := l.node
 	own := &logv1.SetNode{Id: n.id, RaftAddress: string(n.wire.LocalAddr()), ApiAddress: n.config.APIAdvertise, Rules: n.ownRules()}
 	recorded := false
 	n.wire.forget()
-	looks := make(map[raft.ServerID]int)
+	p := newPatience()
 	timer := time.NewTicker(memberLook)
 	defer timer.Stop()
 	for {
@@ -112,49 +133,11 @@ func (l *leadership) keepMembers() {
 			recorded = n.recordNode(l.ctx, own) == nil
 		}
 		l.raiseRules()
-		for _, server := range n.servers() {
-			if string(server.ID) == n.id {
-				l.moveSelf(server)
-			} else {
-				l.promote(server, looks)
-			}
-		}
+		l.lookAfter(p)
 		select {
 		case <-timer.C:
 		case <-l.ctx.Done():
 			return
 		}
-	}
-}
-
-// moveSelf corrects this leader's own address after a restart elsewhere: there is no leader that it could ask.
-func (l *leadership) moveSelf(server raft.Server) {
-	here := l.node.wire.LocalAddr()
-	if server.Address == here {
-		return
-	}
-	if err := await(l.ctx, l.node.raft.AddVoter(server.ID, here, 0, 0)); err != nil && l.ctx.Err() == nil {
-		l.node.log.Warn("own address was not corrected", "error", err)
-	}
-}
-
-// promote a node that was caught up and healthy at several looks.
-func (l *leadership) promote(server raft.Server, looks map[raft.ServerID]int) {
-	n := l.node
-	if isVoter(server) {
-		delete(looks, server.ID)
-		return
-	}
-	contact := n.wire.contact(server.ID)
-	if time.Since(contact.at) > contactAge || contact.lastIndex+promoteBehind < n.raft.LastIndex() {
-		looks[server.ID] = 0
-		return
-	}
-	if looks[server.ID]++; looks[server.ID] < promoteLooks {
-		return
-	}
-	looks[server.ID] = 0
-	if err := await(l.ctx, n.raft.AddVoter(server.ID, server.Address, 0, 0)); err != nil && l.ctx.Err() == nil {
-		n.log.Warn("promotion failed", "node", server.ID, "error", err)
 	}
 }

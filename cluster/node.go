@@ -19,17 +19,27 @@ import (
 // Node is one server of the cluster. All its methods may be called by several goroutines.
 type Node struct {
 	id      string
+	process uint64 // random
 	config  Config
 	log     hclog.Logger
 	stores  *stores
+	disk    *disk
+	health  health
 	wire    *transport
+	gossip  *gossip // nil: none
 	raft    *raft.Raft
 	machine *machine
 	feed    *feed
+	started time.Time
+
+	membership *membership
 
 	// leading is set while this node leads and its duties run.
 	leading atomic.Pointer[leadership]
 	ticks   ticks
+	backups backups
+	// restoring is held by the one restore that may go on.
+	restoring sync.Mutex
 	// closing is closed when Shutdown begins; life ends after the transfer of leadership.
 	closing chan struct{}
 	life    context.Context
@@ -38,6 +48,13 @@ type Node struct {
 
 	fatalOnce sync.Once
 	fault     atomic.Pointer[error]
+
+	// bound is the set of fresh nodes that this one has confirmed, and why no cluster is formed yet.
+	bound struct {
+		sync.Mutex
+		ids []string
+		why string
+	}
 
 	shutdown struct {
 		once sync.Once
@@ -55,28 +72,48 @@ func Open(c Config) (_ *Node, err error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	n := &Node{config: c, log: c.Logger, closing: make(chan struct{})}
+	n := &Node{process: drawID(), config: c, log: c.Logger, started: time.Now(), closing: make(chan struct{}), membership: newMembership()}
 	n.shutdown.done = make(chan struct{})
+	if err := checkRemoved(c); err != nil {
+		return nil, err
+	}
 	if n.id, err = identity(c.DataDir); err != nil {
+		return nil, err
+	}
+	if err := checkClusterName(c); err != nil {
 		return nil, err
 	}
 	if err := checkStore(c.DataDir, c.LogStore); err != nil {
 		return nil, err
 	}
-	if n.stores, err = openStores(c, n.fatal); err != nil {
+	if err := checkRestored(c.DataDir); err != nil {
 		return nil, err
 	}
-	if n.wire, err = openTransport(c.RaftListen, c.RaftAdvertise, c.Logger); err != nil {
+	n.disk = newDisk(c)
+	n.stores, err = n.disk.openWithReserve(func() (*stores, error) { return openStores(c, n.disk, n.fatal) })
+	if err != nil {
+		return nil, err
+	}
+	n.disk.keepReserve()
+	if n.wire, err = openTransport(c.RaftListen, c.RaftAdvertise, c.Certs, n.find, c.Logger); err != nil {
 		return nil, errors.Join(err, n.stores.close())
 	}
-	n.machine = newMachine(c, n.fatal)
-	n.feed = n.machine.feed
-	if err := n.startRaft(); err != nil {
+	if err := n.startGossip(); err != nil {
 		return nil, errors.Join(err, n.wire.Close(), n.stores.close())
+	}
+	n.machine = newMachine(c, n.fatal)
+	n.feed, n.machine.configuration.self = n.machine.feed, raft.ServerID(n.id)
+	if err := n.startRaft(); err != nil {
+		return nil, errors.Join(err, n.closeGossip(), n.wire.Close(), n.stores.close())
 	}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.running.Go(n.watchLeadership)
 	n.running.Go(n.snapshotWhenFull)
+	n.running.Go(n.watchRemoval)
+	n.running.Go(n.tellGossip)
+	n.running.Go(n.watchHealth)
+	n.running.Go(n.keepBackups)
+	n.running.Go(n.rememberCluster)
 	n.running.Go(func() { n.feed.dispatch(n.life, n.lookAt) })
 	return n, nil
 }
@@ -97,7 +134,8 @@ func (n *Node) startRaft() error {
 		}
 	}
 	var err error
-	n.raft, err = raft.NewRaft(settings, n.machine, n.stores.log, n.stores.stable, n.stores.snapshots, n.wire)
+	snapshots := openedSnapshots{n.stores.snapshots, n.machine.configuration}
+	n.raft, err = raft.NewRaft(settings, n.machine, n.stores.log, n.stores.stable, snapshots, n.wire)
 	if err != nil {
 		return fmt.Errorf("cluster: start of raft: %w", err)
 	}

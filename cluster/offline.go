@@ -44,6 +44,8 @@ type Offline struct {
 	First, Last uint64
 
 	snapshotFile string
+	snapshot     raft.SnapshotMeta // if there is one
+	stable       *raftboltdb.BoltStore
 	log          raft.LogStore
 	closers      []io.Closer
 	temporary    string
@@ -64,7 +66,7 @@ func OpenOffline(dir string) (_ *Offline, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o.closers = append(o.closers, lock)
+	o.stable, o.closers = lock, append(o.closers, lock)
 	if err := o.openLog(dir); err != nil {
 		return nil, err
 	}
@@ -145,7 +147,7 @@ func (o *Offline) findSnapshot(dir string) error {
 			return fmt.Errorf("cluster: %s of the snapshot %s: %w", snapshotMetaFile, entry.Name(), err)
 		}
 		if o.snapshotFile == "" || newer(meta, best) {
-			best = meta
+			best, o.snapshot = meta, meta
 			o.Snapshot, o.snapshotFile = meta.Index, filepath.Join(dir, entry.Name(), snapshotStateFile)
 		}
 	}
@@ -173,6 +175,9 @@ func (o *Offline) OpenSnapshot() (io.ReadCloser, error) {
 // Batches gives every batch behind the snapshot up to the index, in order; each ends the reading with its error. The batch may be kept.
 func (o *Offline) Batches(to uint64, each func(index uint64, batch []byte) error) error {
 	next := o.Snapshot + 1
+	if to == o.Snapshot { // the log behind it may be empty
+		return nil
+	}
 	if to > o.Last || to < o.Snapshot {
 		return fmt.Errorf("cluster: index %d is not between the snapshot, %d, and the end of the log, %d", to, o.Snapshot, o.Last)
 	}

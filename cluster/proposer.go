@@ -160,6 +160,7 @@ func (l *leadership) refuse(b *batch, err error) {
 	for _, r := range b.readers {
 		r <- read{err: ErrNotLeader} // a read did nothing, whatever became of its batch
 	}
+	l.noteRefusal(err)
 	l.nextTick = time.Now().Add(refusedPause)
 }
 
@@ -169,6 +170,7 @@ func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	queued = l.queued()
+	l.inHandOff = false
 	l.node.View(func(m *fsm.Machine) {
 		var missed []wish
 		for i, p := range b.pending {

@@ -72,7 +72,6 @@ func (w *world) oldMember() int {
 
 // proposeNew proposes something that only the newest rules know.
 func proposeNew(w *world, n *Node) error {
-	_, err := n.Propose(w.limit(10*time.Second), &logv1.Command{Op: &logv1.Command_Enqueue{Enqueue: &logv1.Enqueue{
-		Jobs: []*logv1.NewJob{{Kind: "k", Coordinator: "c"}}}}})
+	_, err := n.Propose(w.limit(10*time.Second), &logv1.Command{Op: &logv1.Command_ForgetNode{ForgetNode: &logv1.ForgetNode{Id: "nobody"}}})
 	return err
 }

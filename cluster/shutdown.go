@@ -40,7 +40,7 @@ func (n *Node) close() error {
 	n.end()
 	n.running.Wait()
 	// The transport goes first: raft's shutdown waits for answers of nodes that may never come.
-	errs := []error{n.wire.Close()}
+	errs := []error{n.closeGossip(), n.wire.Close()}
 	if err := n.raft.Shutdown().Error(); err != nil {
 		errs = append(errs, fmt.Errorf("cluster: end of raft: %w", err))
 	}

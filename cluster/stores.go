@@ -30,7 +30,7 @@ type stores struct {
 }
 
 // openStores opens all of them, or none.
-func openStores(c Config, fatal func(error)) (_ *stores, err error) {
+func openStores(c Config, disk *disk, fatal func(error)) (_ *stores, err error) {
 	s := &stores{}
 	defer func() {
 		if err != nil {
@@ -57,12 +57,14 @@ func openStores(c Config, fatal func(error)) (_ *stores, err error) {
 		}
 		log, s.closers = ahead, append(s.closers, ahead)
 	}
-	s.log = newLogCache(&failStop{LogStore: log, stall: c.Timing.WriteStall, fatal: fatal})
-	s.snapshots, err = raft.NewFileSnapshotStoreWithLogger(c.DataDir, keptSnapshots, c.Logger.Named("snapshot"))
+	agreeing := &agreeing{LogStore: newLogCache(&failStop{LogStore: log, disk: disk, stall: c.Timing.WriteStall, fatal: fatal})}
+	s.log = agreeing
+	files, err := raft.NewFileSnapshotStoreWithLogger(c.DataDir, keptSnapshots, c.Logger.Named("snapshot"))
 	if err != nil {
 		return nil, fmt.Errorf("cluster: open the snapshots: %w", err)
 	}
-	return s, nil
+	s.snapshots = &agreeingSnapshots{SnapshotStore: files, log: agreeing}
+	return s, agreeAtStart(agreeing, files)
 }
 
 func openBolt(path string) (*raftboltdb.BoltStore, error) {

@@ -1,15 +1,17 @@
 package cluster
 
 import (
-	"errors"
+	"context"
+	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
+
+	"github.com/fairlane-scheduler/fairlane/cluster/certs"
 )
 
 const (
@@ -22,19 +24,24 @@ const (
 // for the promotion of nodes that join.
 type transport struct {
 	*raft.NetworkTransport
-	incoming *stream
+	port   *port
+	stream *stream
+	where  finder
 
 	mu      sync.Mutex
 	reached map[raft.ServerID]contact
 }
 
-// contact is the last good answer of a node to this leader.
+// contact is what a node answered to this leader.
 type contact struct {
 	lastIndex uint64
-	at        time.Time
+	at        time.Time // of the last good answer
+	answered  time.Time // of the last answer of any kind: it is there
 }
 
-func openTransport(listen, advertise string, logger hclog.Logger) (*transport, error) {
+// openTransport listens for the other nodes. settings are the certificates of this node; nil: no TLS. where gives the present address of a
+// node.
+func openTransport(listen, advertise string, bundle *certs.Bundle, where finder, logger hclog.Logger) (*transport, error) {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: raft listens on %s: %w", listen, err)
@@ -46,11 +53,16 @@ func openTransport(listen, advertise string, logger hclog.Logger) (*transport, e
 		listener.Close()
 		return nil, fmt.Errorf("cluster: raft cannot be reached at %q: give an address that other nodes can use", advertise)
 	}
-	incoming := &stream{Listener: listener, advertise: address(advertise), open: make(map[net.Conn]struct{})}
+	var server, client *tls.Config
+	if bundle != nil {
+		server, client = bundle.ClusterServer(), bundle.ClusterClient()
+	}
+	port := openPort(listener, server, logger.Named("port"))
+	layer := &stream{Listener: port.raft, advertise: address(advertise), tls: client}
 	return &transport{
-		incoming: incoming,
+		port: port, stream: layer, where: where,
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream:          incoming,
+			Stream:          layer,
 			MaxPool:         transportPool,
 			MaxRPCsInFlight: 1, // more can wedge a follower
 			Timeout:         transportTimeout,
@@ -66,24 +78,44 @@ func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 // AppendEntries also remembers how far the node's log is known to equal the leader's. A heartbeat names no entry and proves nothing of
 // the log: a node whose tail diverges answers it too.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) error {
-	err := t.NetworkTransport.AppendEntries(id, target, request, answer)
-	if err == nil && answer.Success {
+	at, err := t.where(id, target)
+	if err != nil {
+		return err
+	}
+	if err := t.NetworkTransport.AppendEntries(id, at, request, answer); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known := t.reached[id]
+	known.answered = time.Now()
+	if answer.Success {
 		matched := request.PrevLogEntry
 		if n := len(request.Entries); n > 0 {
 			matched = request.Entries[n-1].Index
 		}
-		t.mu.Lock()
-		t.reached[id] = contact{max(matched, t.reached[id].lastIndex), time.Now()}
-		t.mu.Unlock()
+		known.lastIndex, known.at = max(matched, known.lastIndex), known.answered
 	}
-	return err
+	t.reached[id] = known
+	return nil
 }
 
-// forget what nodes had answered to a former leadership of this node.
+// heard an answer of a node.
+func (t *transport) heard(id raft.ServerID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known := t.reached[id]
+	known.answered = time.Now()
+	t.reached[id] = known
+}
+
+// forget how far the logs of nodes reached in a former leadership of this node. That they answered stays true.
 func (t *transport) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	clear(t.reached)
+	for id, known := range t.reached {
+		t.reached[id] = contact{answered: known.answered}
+	}
 }
 
 func (t *transport) contact(id raft.ServerID) contact {
@@ -96,71 +128,32 @@ func (t *transport) contact(id raft.ServerID) contact {
 func (t *transport) Close() error {
 	err := t.NetworkTransport.Close()
 	t.CloseStreams()
-	t.incoming.hangUp()
+	t.port.hangUp()
 	return err
 }
 
-// stream is a listener that says the advertised address of itself, and knows its open connections.
+// stream is raft's part of the port. It says the advertised address of itself.
 type stream struct {
 	net.Listener
 	advertise address
-
-	mu     sync.Mutex
-	open   map[net.Conn]struct{} // accepted; nil after hangUp
-	closed bool
+	tls       *tls.Config // nil: none
 }
 
 func (s *stream) Addr() net.Addr { return s.advertise }
 
 func (s *stream) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return hookDial(target, timeout)
-}
-
-func (s *stream) Accept() (net.Conn, error) {
-	conn, err := s.Listener.Accept()
-	if err != nil {
+	conn, err := hookDial(target, timeout)
+	if err != nil || s.tls == nil {
+		return conn, err
+	}
+	secure := tls.Client(conn, s.tls)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		conn.Close()
-		return nil, net.ErrClosed
-	}
-	s.open[conn] = struct{}{}
-	return &accepted{conn, s}, nil
-}
-
-func (s *stream) hangUp() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	for conn := range s.open {
-		conn.Close()
-	}
-	s.open = nil
-}
-
-// accepted is a connection that its listener forgets when it is closed.
-type accepted struct {
-	net.Conn
-	from *stream
-}
-
-// Read says that the other side has ended when this one hung up: raft takes anything else for a fault, and logs it.
-func (a *accepted) Read(p []byte) (int, error) {
-	n, err := a.Conn.Read(p)
-	if errors.Is(err, net.ErrClosed) {
-		err = io.EOF
-	}
-	return n, err
-}
-
-func (a *accepted) Close() error {
-	a.from.mu.Lock()
-	delete(a.from.open, a.Conn)
-	a.from.mu.Unlock()
-	return a.Conn.Close()
+	return secure, nil
 }
 
 // address is host:port; a name is resolved when it is dialled.

@@ -52,6 +52,7 @@ func (w *world) config(dir string) Config {
 		DataDir: dir, LogStore: w.store, RaftListen: "127.0.0.1:0", APIAdvertise: "api-of-" + dir,
 		Logger:  hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: w.t.Output()}),
 		OnFatal: func(err error) { w.t.Error("node ended: ", err) },
+		Timing:  Timing{PromoteAfter: 300 * time.Millisecond},
 	}
 	if w.edit != nil {
 		w.edit(&c)

@@ -99,37 +99,18 @@ func (s *clusterService) Join(ctx context.Context, r *v1.JoinRequest) (*v1.JoinR
 	}
 	return atLeader(ctx, s.server, leaderCall[v1.JoinResponse]{
 		local: func(ctx context.Context) (*v1.JoinResponse, error) {
+			if err := s.admit(ctx, r); err != nil {
+				return nil, err
+			}
 			if err := s.node.AddNode(ctx, r.GetNodeId(), r.GetRaftAddress(), r.GetApiAddress(), r.GetRules()); err != nil {
 				return nil, err
 			}
-			return &v1.JoinResponse{LeaderId: s.node.ID()}, nil
+			return &v1.JoinResponse{LeaderId: s.node.ID(), ClusterId: s.node.Introduction().ClusterID}, nil
 		},
 		remote: func(ctx context.Context, p *peer) (*v1.JoinResponse, error) { return p.cluster.Join(ctx, r) },
 		// Adding a node twice adds it once.
 		harmless: true,
 	})
-}
-
-// Status is what this node knows. Never forwarded.
-func (s *clusterService) Status(context.Context, *v1.StatusRequest) (*v1.StatusResponse, error) {
-	status := s.node.Status()
-	out := &v1.StatusResponse{
-		NodeId: status.ID, Role: status.Role, Term: status.Term, LeaderId: status.LeaderID,
-		LastIndex: status.LastIndex, CommitIndex: status.CommitIndex, AppliedIndex: status.AppliedIndex,
-		Version: s.version, LogStore: status.LogStore, NotReady: s.notReady(status),
-		Rules: status.Rules, ClusterRules: status.ClusterRules,
-	}
-	for _, member := range status.Members {
-		out.Members = append(out.Members, &v1.Member{
-			NodeId: member.ID, RaftAddress: member.RaftAddress, ApiAddress: member.APIAddress, Voter: member.Voter, Leader: member.Leader,
-			Rules: member.Rules,
-		})
-	}
-	s.node.View(func(m *fsm.Machine) {
-		out.Epoch = uint64(m.Epoch())
-		out.Totals = totalsAnswer(m.Totals(), m.Queues())
-	})
-	return out, nil
 }
 
 // totalsAnswer of the whole cluster; the jobs by state are the sum over the queues.

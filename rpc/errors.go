@@ -52,14 +52,27 @@ const (
 	TooManyTicks       Reason = "TOO_MANY_TICKS"
 	BacklogFull        Reason = "BACKLOG_FULL"
 	UnknownCoordinator Reason = "UNKNOWN_COORDINATOR"
+	NodeRemoved        Reason = "NODE_REMOVED"
+	NodeIDInUse        Reason = "NODE_ID_IN_USE"
+	WrongCluster       Reason = "WRONG_CLUSTER"
+	UnknownNode        Reason = "UNKNOWN_NODE"
+	StaleConfiguration Reason = "STALE_CONFIGURATION"
+	UnsafeChange       Reason = "UNSAFE_CHANGE"
+	TransferFailed     Reason = "TRANSFER_FAILED"
+	ClockNotAhead      Reason = "CLOCK_NOT_AHEAD"
+	BadArchive         Reason = "BAD_ARCHIVE"
+	ForeignArchive     Reason = "FOREIGN_ARCHIVE"
+	RestoreRefused     Reason = "RESTORE_REFUSED"
 	StateFull          Reason = "STATE_FULL"
 	NotAll             Reason = "NOT_ALL"
 	NoDigest           Reason = "NO_DIGEST"
 	NoDecision         Reason = "NO_DECISION"
+	LogCompacted       Reason = "LOG_COMPACTED"
 	InvalidArgument    Reason = "INVALID_ARGUMENT"
 	TooLarge           Reason = "TOO_LARGE"
 	Malformed          Reason = "MALFORMED"
 	UnknownMethod      Reason = "UNKNOWN_METHOD"
+	NotPermitted       Reason = "NOT_PERMITTED"
 	Internal           Reason = "INTERNAL"
 )
 
@@ -143,6 +156,28 @@ var Table = []Entry{
 		"schedule {schedule} has {value} fire times waiting to be caught up, at most {most} may wait. Nothing was done. Wait until some have run, or give a shorter range."},
 	{UnknownCoordinator, "FL1321", connect.CodeNotFound, false,
 		"there is no coordinator {coordinator}: no job that waits or runs and no schedule names it. Nothing was done. See fairlane coordinator list."},
+	{NodeRemoved, "FL1331", connect.CodeFailedPrecondition, false,
+		"node {node_id} was removed from the cluster. Nothing was done. To come back it begins anew, as another node: fairlane server --rejoin sets its old data aside."},
+	{NodeIDInUse, "FL1332", connect.CodeAlreadyExists, false,
+		"node id {node_id} is in use by a live process[ at {address}]. Nothing was done. A data directory must not be copied: start this node with an empty one."},
+	{WrongCluster, "FL1333", connect.CodeFailedPrecondition, false,
+		"this is cluster {cluster}, not {expected}. Nothing was done. Check --join and --cluster-name of the node that asked."},
+	{UnknownNode, "FL1334", connect.CodeNotFound, false,
+		"there is no node {node_id} in the cluster. Nothing was done. See fairlane cluster status."},
+	{StaleConfiguration, "FL1335", connect.CodeAborted, false,
+		"the members have changed meanwhile: their configuration is {now}, not {expected}. Nothing was done. Look at fairlane cluster status, and do it again if you still want it."},
+	{UnsafeChange, "FL1336", connect.CodeFailedPrecondition, false,
+		"{change} of node {node_id} is refused: {why}. Nothing was done. {todo}"},
+	{TransferFailed, "FL1337", connect.CodeFailedPrecondition, false,
+		"leadership was not handed over[ to {node_id}]: {why}. See fairlane cluster status, and try again."},
+	{ClockNotAhead, "FL1338", connect.CodeFailedPrecondition, false,
+		"the cluster's clock is not ahead of the leader's: {cluster_ms} against {leader_ms} (Unix ms). Nothing was done; there is nothing to set back."},
+	{BadArchive, "FL1341", connect.CodeInvalidArgument, false,
+		"this is no archive that can be restored: {why}. Nothing was changed. Take another one; fairlane snapshot inspect checks it."},
+	{ForeignArchive, "FL1342", connect.CodeFailedPrecondition, false,
+		"the archive is of cluster {archive}, this is {cluster}. Nothing was changed. If it is meant, name it: fairlane snapshot restore --from-cluster {archive}."},
+	{RestoreRefused, "FL1343", connect.CodeFailedPrecondition, false,
+		"nothing was restored: {why}. Nothing was changed. {todo}"},
 	{StateFull, "FL1401", connect.CodeResourceExhausted, true,
 		"the cluster is full: {limit}[ is {value} of {most}]. Nothing was done. Wait until jobs are done, lower the retention, or raise the setting {limit}."},
 	{NotAll, "FL1402", connect.CodeAborted, false,
@@ -151,6 +186,8 @@ var Table = []Entry{
 		"node {node_id} keeps no digest of index {index}: no checkpoint lies there, or it is too long ago. Make one with ClusterService.Checkpoint and ask for the index that it answers."},
 	{NoDecision, "FL1404", connect.CodeNotFound, false,
 		"no claim was decided by the log entry at index {index}, as far as is known[: decisions are kept from index {oldest} to {newest}]. Give an index in which a job was claimed; fairlane job why shows those of a job."},
+	{LogCompacted, "FL1405", connect.CodeNotFound, false,
+		"log entry {index} is not in the log of node {node_id}, which holds {first} to {last}. Older ones are in its snapshot; ask another node, or for a later one."},
 	{InvalidArgument, "FL1501", connect.CodeInvalidArgument, false,
 		"{field} is {value}; {want}. Nothing was done."},
 	{TooLarge, "FL1502", connect.CodeInvalidArgument, false,
@@ -159,6 +196,8 @@ var Table = []Entry{
 		"the request cannot be read: {why}. Nothing was done. Send {want}."},
 	{UnknownMethod, "FL1504", connect.CodeUnimplemented, false,
 		"there is no {method} {path} here. Methods are called as POST /fairlane.v1.JobService/Enqueue, with a JSON object as body."},
+	{NotPermitted, "FL1511", connect.CodePermissionDenied, false,
+		"{method} needs a client certificate with the role {role}[; this one has {roles}]. Nothing was done. Use one that fairlane tls made for it: --tls-cert and --tls-key."},
 	{Internal, "FL1901", connect.CodeInternal, false,
 		"node {node_id} failed at this call; the reason is in its log under {incident}. This is a defect of Fairlane. What was done is not known: repeat with the same session and number, or look first."},
 }
@@ -195,4 +234,5 @@ var refusals = map[logv1.Reason]Reason{
 	logv1.Reason_REASON_UNKNOWN_SCHEDULE: UnknownSchedule,
 	logv1.Reason_REASON_STALE_REVISION:   StaleRevision,
 	logv1.Reason_REASON_MAX_INSTANCES:    MaxInstances,
+	logv1.Reason_REASON_NODE_REMOVED:     NodeRemoved,
 }

@@ -28,6 +28,8 @@ type leadership interface {
 	IsLeader() bool
 	// Leader gives the leader's id and API address, as far as this node knows.
 	Leader() (id, apiAddress string, known bool)
+	// LeaderInside gives the address of its port between nodes, if it serves calls there.
+	LeaderInside() (raftAddress string, serves bool)
 	// WaitLeader returns when some node leads, this one included.
 	WaitLeader(context.Context) error
 }
@@ -75,11 +77,11 @@ func attempt[Resp any](ctx context.Context, s *server, call leaderCall[Resp]) (r
 		}
 		return resp, s.failure(err), false
 	}
-	id, address, known := s.lead.Leader()
-	if !known || address == "" || id == s.lead.ID() || wasForwarded(ctx) {
+	to, known := s.leaderDoor()
+	if !known || wasForwarded(ctx) {
 		return nil, nil, true
 	}
-	leader := s.peers.at(address)
+	leader := s.peers.through(to)
 	ctx, cancel := context.WithTimeout(ctx, call.wait+forwardTime)
 	defer cancel()
 	defer context.AfterFunc(leader.gone, cancel)()
@@ -97,6 +99,18 @@ func attempt[Resp any](ctx context.Context, s *server, call leaderCall[Resp]) (r
 		return nil, err, true
 	}
 	return nil, problem(UnknownOutcome, "why", "the connection to the leader broke before its answer came"), false
+}
+
+// leaderDoor is where another node that leads is called; false: none does, or it is not known where.
+func (s *server) leaderDoor() (door, bool) {
+	id, address, known := s.lead.Leader()
+	if !known || id == s.lead.ID() {
+		return door{}, false
+	}
+	if inside, serves := s.lead.LeaderInside(); serves {
+		return door{inside, true}, true
+	}
+	return door{address, false}, address != ""
 }
 
 // awaitLeader returns when another attempt makes sense; an error when there is no more time for one.
@@ -137,6 +151,8 @@ func (s *server) failure(err error) error {
 		return nil
 	case errors.As(err, &already):
 		return already
+	case memberProblem(err) != nil:
+		return memberProblem(err)
 	case errors.Is(err, cluster.ErrUnknownOutcome):
 		return problem(UnknownOutcome, "why", err.Error())
 	case errors.As(err, &busy):
@@ -162,7 +178,7 @@ func (s *server) failure(err error) error {
 func (s *server) notLeader() error {
 	values := []string{"node_id", s.lead.ID()}
 	if id, address, ok := s.lead.Leader(); ok && id != s.lead.ID() {
-		values = append(values, "leader_id", id, "leader_url", baseURL(address))
+		values = append(values, "leader_id", id, "leader_url", baseURL(address, s.peers.secure))
 	}
 	return problem(NotLeader, values...)
 }
@@ -171,19 +187,22 @@ func (s *server) notLeader() error {
 func (s *server) followLeader(ctx context.Context) {
 	look := time.NewTicker(leaderLook)
 	defer look.Stop()
-	former, leaving := "", ""
+	var former, leaving door
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
 		}
-		if leaving != "" { // one look later: answers that were on their way have come
+		if leaving != (door{}) { // one look later: answers that were on their way have come
 			s.peers.leave(leaving)
-			leaving = ""
+			leaving = door{}
 		}
-		if _, address, known := s.lead.Leader(); known && address != former {
-			former, leaving = address, former
+		switch to, known := s.leaderDoor(); {
+		case known && to != former:
+			former, leaving = to, former
+		case s.lead.IsLeader():
+			former, leaving = door{}, former
 		}
 	}
 }

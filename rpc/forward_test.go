@@ -31,7 +31,8 @@ func (f *follower) Leader() (string, string, bool) {
 	}
 	return "", "", false
 }
-func (f *follower) follow(address string) { f.leader.Store(&address) }
+func (f *follower) LeaderInside() (string, bool) { return "", false }
+func (f *follower) follow(address string)        { f.leader.Store(&address) }
 func (f *follower) WaitLeader(ctx context.Context) error {
 	for f.leader.Load() == nil {
 		select {
@@ -47,7 +48,7 @@ func (f *follower) WaitLeader(ctx context.Context) error {
 func forwarding(t *testing.T, wait time.Duration) (*follower, *server, fairlanev1connect.JobServiceClient) {
 	t.Helper()
 	lead := &follower{}
-	s := &server{lead: lead, log: hclog.NewNullLogger(), leaderWait: wait, peers: newPeers()}
+	s := &server{lead: lead, log: hclog.NewNullLogger(), leaderWait: wait, peers: newPeers(nil, nil)}
 	t.Cleanup(s.peers.close)
 	_, handler := fairlanev1connect.NewJobServiceHandler(&jobService{s}, connect.WithCodec(binaryCodec{}))
 	served := httptest.NewServer(handler)

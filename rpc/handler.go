@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/fairlane-scheduler/fairlane/cluster"
+	"github.com/fairlane-scheduler/fairlane/cluster/certs"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 	"github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1/fairlanev1connect"
 )
@@ -31,6 +32,8 @@ type Config struct {
 	LeaderWait time.Duration
 	// WriteTime is how long one message of a stream may take to leave before the connection is ended; 0: 20 s.
 	WriteTime time.Duration
+	// Certs of this node; nil: no TLS, and every caller may do everything.
+	Certs *certs.Bundle
 
 	idleTick time.Duration
 }
@@ -46,13 +49,14 @@ type server struct {
 	idleTick   time.Duration
 	writer     *connect.ErrorWriter
 	peers      *peers
+	certs      *certs.Bundle // nil: no TLS
 	incidents  atomic.Uint64
 }
 
 // NewHandler serves all services, /v1/events, /metrics, /healthz and /readyz of a node. release closes the connections to other nodes; call it
 // after the HTTP server has ended.
 func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release func()) {
-	s := &server{node: node, lead: node, log: cfg.Logger, version: cfg.Version, peers: newPeers()}
+	s := &server{node: node, lead: node, log: cfg.Logger, version: cfg.Version, certs: cfg.Certs, peers: newPeers(node.DialInside, cfg.Certs)}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
 	}
@@ -80,18 +84,24 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 	calls.Handle(fairlanev1connect.NewScheduleServiceHandler(&scheduleService{server: s}, options...))
 
 	mux := http.NewServeMux()
-	mux.Handle("/", &gate{
-		next: calls, methods: methods(), writer: s.writer, node: node.ID(), bodyTime: maxBodyTime, writeTime: s.writeTime,
-	})
+	gate := &gate{next: calls, methods: methods(), writer: s.writer, node: node.ID(), bodyTime: maxBodyTime, writeTime: s.writeTime}
+	mux.Handle("/", gate)
 	mux.HandleFunc("GET /v1/events", s.sse)
-	mux.Handle("GET /metrics", newMetrics(node))
+	mux.HandleFunc("GET /v1/snapshot", s.saveSnapshot)
+	mux.HandleFunc("POST /v1/snapshot", s.restoreSnapshot)
+	mux.Handle("GET /metrics", newMetrics(node, cfg.Certs))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	ctx, stop := context.WithCancel(context.Background())
 	var follower sync.WaitGroup
 	follower.Go(func() { s.followLeader(ctx) })
 	follower.Go(func() { s.announce(ctx) })
-	return mux, func() {
+	follower.Go(func() { s.neighbours(ctx) })
+	handler = mux
+	if cfg.Certs != nil {
+		handler = &guard{next: mux, gate: gate, certs: cfg.Certs}
+	}
+	return handler, func() {
 		stop()
 		follower.Wait()
 		s.peers.close()

@@ -20,6 +20,14 @@ type health struct {
 	LeaderID     string `json:"leader_id,omitempty"`
 	AppliedIndex uint64 `json:"applied_index"`
 	CommitIndex  uint64 `json:"commit_index"`
+	// Voter: the node counts for the majority.
+	Voter bool `json:"voter"`
+	// Behind is how many log entries the node's state lacks of what it knows as committed.
+	Behind uint64 `json:"behind"`
+	// LeaderContactMs since the leader was last heard of; 0 on the leader, -1 if it never was.
+	LeaderContactMs int64 `json:"leader_contact_ms"`
+	// NotLeading says why the node does not lead; it serves all the same.
+	NotLeading string `json:"not_leading,omitempty"`
 }
 
 // healthz says that the process is alive; always 200.
@@ -34,7 +42,11 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	out := health{
 		NodeID: status.ID, Role: status.Role, LeaderID: status.LeaderID,
 		AppliedIndex: status.AppliedIndex, CommitIndex: status.CommitIndex,
+		Voter: status.Voter, Behind: behind(status), LeaderContactMs: status.LeaderContact.Milliseconds(), NotLeading: status.NotLeading,
 		Reason: s.notReady(status),
+	}
+	if status.LeaderContact < 0 {
+		out.LeaderContactMs = -1
 	}
 	if out.Reason == "" && r.URL.Query().Has("leader") && !s.node.IsLeader() {
 		out.Reason = "this node is not the leader"
@@ -56,10 +68,14 @@ func (s *server) notReady(status cluster.Status) string {
 		return "no leader is known: a majority of the cluster's nodes must run and reach each other"
 	case address == "":
 		return "the leader's API address is not known yet"
-	case status.CommitIndex > status.AppliedIndex+maxBehind:
-		return "this node's state is " + strconv.FormatUint(status.CommitIndex-status.AppliedIndex, 10) + " log entries behind"
+	case behind(status) > maxBehind:
+		return "this node's state is " + strconv.FormatUint(behind(status), 10) + " log entries behind"
 	}
 	return ""
+}
+
+func behind(status cluster.Status) uint64 {
+	return status.CommitIndex - min(status.CommitIndex, status.AppliedIndex)
 }
 
 func writeJSON(w http.ResponseWriter, code int, value any) {

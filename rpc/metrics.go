@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/fairlane-scheduler/fairlane/cluster"
+	"github.com/fairlane-scheduler/fairlane/cluster/certs"
 	"github.com/fairlane-scheduler/fairlane/fsm"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
@@ -21,21 +22,27 @@ const (
 
 // metrics of a node, read from it when they are asked for (docs/metrics.md). They name no user, job, schedule, worker or payload.
 type metrics struct {
-	node *cluster.Node
+	node  *cluster.Node
+	certs *certs.Bundle // nil: no TLS
 
 	isLeader, appliedIndex, commitIndex, term *prometheus.Desc
 	parked, queued                            *prometheus.Desc
 	jobs, stateBytes                          *prometheus.Desc
 	schedules, ticks, lateness                *prometheus.Desc
+	writes, diskFree, clockOffset, mayLead    *prometheus.Desc
+	backupSuccess, backupFailures             *prometheus.Desc
+	certExpiry                                *prometheus.Desc
 }
 
 // newMetrics serves them in the text format of Prometheus, from a registry of its own.
-func newMetrics(node *cluster.Node) http.Handler {
+func newMetrics(node *cluster.Node, bundle *certs.Bundle) http.Handler {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("fairlane_"+name, help, labels, nil)
 	}
 	m := &metrics{
 		node:         node,
+		certs:        bundle,
+		certExpiry:   describe("certificate_expiry_seconds", "When this node's certificate ends, seconds since 1970; only with TLS."),
 		isLeader:     describe("raft_is_leader", "1 while this node leads and takes commands, else 0."),
 		appliedIndex: describe("fsm_applied_index", "Log index of the last entry in this node's state."),
 		commitIndex:  describe("raft_commit_index", "Log index up to which this node knows the log as committed."),
@@ -46,7 +53,14 @@ func newMetrics(node *cluster.Node) http.Handler {
 		stateBytes:   describe("state_bytes", "Bytes of this node's state, as its limit counts them."),
 		schedules:    describe("schedules", "Schedules in this node's state.", "state"),
 		ticks:        describe("schedule_ticks_total", "Ticks of schedules by outcome, seen by this node while it led.", "result", "reason"),
-		lateness:     describe("schedule_lateness_seconds", "Lateness of ticks that fired, seen by this node while it led."),
+		writes:       describe("log_write_seconds", "Writes of this node's log, fsync included."),
+		diskFree:     describe("disk_free_bytes", "Free room on the disk of the data directory."),
+		clockOffset:  describe("clock_offset_seconds", "This node's wall clock against the median of the voters that answer; positive: ahead. Missing: not known."),
+		mayLead:      describe("may_lead", "0 while this node's disk or clock keeps it from leading, else 1."),
+		backupSuccess: describe("backup_last_success_timestamp_seconds",
+			"When this node last wrote an archive by itself, Unix seconds; 0: never. Absent unless --backup-dir is set."),
+		backupFailures: describe("backup_failures_total", "Archives that this node could not write by itself. Absent unless --backup-dir is set."),
+		lateness:       describe("schedule_lateness_seconds", "Lateness of ticks that fired, seen by this node while it led."),
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m)
@@ -57,6 +71,8 @@ func newMetrics(node *cluster.Node) http.Handler {
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.isLeader, m.appliedIndex, m.commitIndex, m.term, m.parked, m.queued, m.jobs, m.stateBytes, m.schedules, m.ticks, m.lateness,
+		m.writes, m.diskFree, m.clockOffset, m.mayLead, m.certExpiry,
+		m.backupSuccess, m.backupFailures,
 	} {
 		out <- d
 	}
@@ -78,6 +94,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(m.term, float64(status.Term))
 	gauge(m.parked, float64(status.Parked))
 	gauge(m.queued, float64(status.Queued))
+	if m.certs != nil {
+		gauge(m.certExpiry, float64(m.certs.Info().NotAfter.Unix()))
+	}
 
 	var queues []*logv1.Queue
 	var bytes int64
@@ -95,6 +114,40 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	m.collectTicks(out)
+	m.collectHealth(out, status)
+}
+
+// collectHealth: the disk and the clock.
+func (m *metrics) collectHealth(out chan<- prometheus.Metric, status cluster.Status) {
+	gauge := func(d *prometheus.Desc, value float64) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+	}
+	gauge(m.diskFree, float64(status.Disk.FreeBytes))
+	if status.ClockKnown {
+		gauge(m.clockOffset, status.ClockOffset.Seconds())
+	}
+	may := 1.0
+	if status.NotLeading != "" {
+		may = 0
+	}
+	gauge(m.mayLead, may)
+	stats := m.node.WriteStats()
+	buckets := make(map[float64]uint64, len(stats.Bounds))
+	var count uint64
+	for i, writes := range stats.Counts {
+		if count += writes; i < len(stats.Bounds) {
+			buckets[stats.Bounds[i].Seconds()] = count
+		}
+	}
+	out <- prometheus.MustNewConstHistogram(m.writes, count, stats.Sum.Seconds(), buckets)
+	if backups, ok := m.node.Backups(); ok {
+		last := 0.0
+		if !backups.LastSuccess.IsZero() {
+			last = float64(backups.LastSuccess.UnixMilli()) / 1000
+		}
+		gauge(m.backupSuccess, last)
+		out <- prometheus.MustNewConstMetric(m.backupFailures, prometheus.CounterValue, float64(backups.Failures))
+	}
 }
 
 // collectTicks: what became of ticks, and how late the fires were.

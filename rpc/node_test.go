@@ -34,9 +34,12 @@ func startNode(t *testing.T, edits ...edit) *testNode {
 	if _, err := node.ReadBarrier(ctx); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, ctx, "the node has recorded itself", func() (recorded bool) { // else that moves the machine in the midst of a test
-		node.View(func(m *fsm.Machine) { recorded = len(m.Nodes()) == 1 })
-		return recorded
+	waitUntil(t, ctx, "the node has recorded itself and named the cluster", func() (done bool) { // else that moves the machine in the midst of a test
+		node.View(func(m *fsm.Machine) {
+			id, _ := m.ClusterID()
+			done = len(m.Nodes()) == 1 && (id != "" || m.Rules() < 4)
+		})
+		return done
 	})
 	return node
 }
@@ -52,6 +55,7 @@ func openNode(t *testing.T, bootstrap bool, edits ...edit) *testNode {
 	settings := cluster.Config{
 		DataDir: t.TempDir(), LogStore: "raft-wal", RaftListen: "127.0.0.1:0", APIAdvertise: listener.Addr().String(),
 		Bootstrap: bootstrap, Logger: logger, OnFatal: func(err error) { t.Error(err) },
+		Timing: cluster.Timing{PromoteAfter: 300 * time.Millisecond},
 	}
 	config := Config{Version: "test", Logger: logger}
 	for _, edit := range edits {
@@ -64,8 +68,9 @@ func openNode(t *testing.T, bootstrap bool, edits ...edit) *testNode {
 	}
 	handler, release := NewHandler(node, config)
 	serving, stopServing := context.WithCancel(context.Background())
-	served := make(chan error, 1)
+	served := make(chan error, 2)
 	go func() { served <- Serve(serving, listener, handler) }()
+	go func() { served <- Serve(serving, node.Calls(), handler) }()
 	stopped := false
 	out := &testNode{Node: node, url: "http://" + listener.Addr().String()}
 	out.stop = func() {
@@ -79,8 +84,10 @@ func openNode(t *testing.T, bootstrap bool, edits ...edit) *testNode {
 			t.Error(err)
 		}
 		stopServing()
-		if err := <-served; err != nil {
-			t.Error(err)
+		for range 2 {
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
 		}
 		release()
 	}

@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/fairlane-scheduler/fairlane/cluster/certs"
 	"github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1/fairlanev1connect"
 )
 
@@ -28,48 +29,79 @@ type peer struct {
 	abandon context.CancelFunc
 }
 
+// door of a node: the port of its API, or the one between nodes.
+type door struct {
+	address string
+	inside  bool
+}
+
+// dialer makes connections to the port between nodes.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
 // peers keeps the connections to other nodes. HTTP/1.1, one connection for each call in flight, kept for the next: unary
 // calls are cheaper that way than multiplexed.
 type peers struct {
-	transport *http.Transport
+	outer, inner *http.Transport
+	secure       bool // https at the API
 
-	mu        sync.Mutex
-	byAddress map[string]*peer
+	mu     sync.Mutex
+	byDoor map[door]*peer
 }
 
-func newPeers() *peers {
-	return &peers{
-		transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: time.Second, KeepAlive: 5 * time.Second}).DialContext,
-			MaxIdleConnsPerHost: 16_384, // parked claims hold one each
-			// Below the server's idle time, so that a call is not sent into a connection which is just being closed.
-			IdleConnTimeout:    90 * time.Second,
-			DisableCompression: true,
-			WriteBufferSize:    16 << 10,
-			ReadBufferSize:     16 << 10,
-		},
-		byAddress: make(map[string]*peer),
+// newPeers calls the port between nodes by inside, which sees to TLS there; nil: in plain text. bundle is for the ports of the API; nil: no TLS.
+func newPeers(inside dialer, bundle *certs.Bundle) *peers {
+	plain := (&net.Dialer{Timeout: time.Second, KeepAlive: 5 * time.Second}).DialContext
+	if inside == nil {
+		inside = plain
+	}
+	p := &peers{outer: peerTransport(plain), inner: peerTransport(inside), byDoor: make(map[door]*peer)}
+	if bundle != nil {
+		p.outer.TLSClientConfig, p.secure = bundle.ClusterClient(), true
+	}
+	return p
+}
+
+func peerTransport(dial dialer) *http.Transport {
+	return &http.Transport{
+		DialContext:         dial,
+		TLSHandshakeTimeout: 2 * time.Second,
+		MaxIdleConnsPerHost: 16_384, // parked claims hold one each
+		// Below the server's idle time, so that a call is not sent into a connection which is just being closed.
+		IdleConnTimeout:    90 * time.Second,
+		DisableCompression: true,
+		WriteBufferSize:    16 << 10,
+		ReadBufferSize:     16 << 10,
 	}
 }
 
 // at gives the peer with an API address, "host:port" or a URL.
-func (p *peers) at(address string) *peer {
+func (p *peers) at(address string) *peer { return p.through(door{address, false}) }
+
+// inside gives the peer whose port between nodes has this address, "host:port". A node serves calls there if it can apply
+// cluster.InsideRules or later ones.
+func (p *peers) inside(raftAddress string) *peer { return p.through(door{raftAddress, true}) }
+
+func (p *peers) through(d door) *peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known, ok := p.byAddress[address]; ok {
+	if known, ok := p.byDoor[d]; ok {
 		return known
 	}
-	fresh := dial(&http.Client{Transport: p.transport}, address, connect.WithInterceptors(connect.UnaryInterceptorFunc(markForwarded)))
+	transport, base := p.outer, baseURL(d.address, p.secure)
+	if d.inside {
+		transport, base = p.inner, "http://"+d.address // the dialer does TLS
+	}
+	fresh := dial(&http.Client{Transport: transport}, base, connect.WithInterceptors(connect.UnaryInterceptorFunc(markForwarded)))
 	fresh.gone, fresh.abandon = context.WithCancel(context.Background())
-	p.byAddress[address] = fresh
+	p.byDoor[d] = fresh
 	return fresh
 }
 
-// leave the peer with this address: its calls in flight end. The next at() makes a new one.
-func (p *peers) leave(address string) {
+// leave the peer behind this door: its calls in flight end. The next one to ask for it gets a new one.
+func (p *peers) leave(d door) {
 	p.mu.Lock()
-	known := p.byAddress[address]
-	delete(p.byAddress, address)
+	known := p.byDoor[d]
+	delete(p.byDoor, d)
 	p.mu.Unlock()
 	if known != nil {
 		known.abandon()
@@ -78,17 +110,17 @@ func (p *peers) leave(address string) {
 
 func (p *peers) close() {
 	p.mu.Lock()
-	for address, known := range p.byAddress {
+	for d, known := range p.byDoor {
 		known.abandon()
-		delete(p.byAddress, address)
+		delete(p.byDoor, d)
 	}
 	p.mu.Unlock()
-	p.transport.CloseIdleConnections()
+	p.outer.CloseIdleConnections()
+	p.inner.CloseIdleConnections()
 }
 
-// dial makes the typed clients of an address. Nothing is sent.
-func dial(client connect.HTTPClient, address string, options ...connect.ClientOption) *peer {
-	base := baseURL(address)
+// dial makes the typed clients of a URL. Nothing is sent.
+func dial(client connect.HTTPClient, base string, options ...connect.ClientOption) *peer {
 	options = append(options, connect.WithCodec(binaryCodec{}), connect.WithAcceptCompression("gzip", nil, nil))
 	return &peer{
 		jobs:      fairlanev1connect.NewJobServiceClient(client, base, options...),
@@ -100,9 +132,12 @@ func dial(client connect.HTTPClient, address string, options ...connect.ClientOp
 }
 
 // baseURL of an API address.
-func baseURL(address string) string {
-	if strings.Contains(address, "://") {
+func baseURL(address string, secure bool) string {
+	switch {
+	case strings.Contains(address, "://"):
 		return address
+	case secure:
+		return "https://" + address
 	}
 	return "http://" + address
 }

@@ -165,7 +165,7 @@ func TestBadProtocol(t *testing.T) {
 // TestPanic: a handler that panics answers INTERNAL and says nothing of what it was; the log does.
 func TestPanic(t *testing.T) {
 	var log bytes.Buffer
-	s := &server{lead: &follower{}, log: hclog.New(&hclog.LoggerOptions{Output: &log}), peers: newPeers()}
+	s := &server{lead: &follower{}, log: hclog.New(&hclog.LoggerOptions{Output: &log}), peers: newPeers(nil, nil)}
 	handler := connect.NewUnaryHandlerSimple("/x", func(context.Context, *v1.GetRequest) (*v1.GetResponse, error) {
 		panic("a secret")
 	}, connect.WithRecover(s.recovered))

@@ -6,6 +6,10 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/fairlane-scheduler/fairlane/cluster/certs"
 )
 
 // drainTime is how long running calls may still take once serving ends. Parked claims are answered by the node's shutdown.
@@ -20,6 +24,7 @@ func NewServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		Protocols:         protocols,
+		ConnContext:       rememberTLS,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       3 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -35,11 +40,28 @@ func NewServer(handler http.Handler) *http.Server {
 // Shut the node down at the same time: parked claims are answered by that.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := NewServer(handler)
+	return serveUntil(ctx, server, func() error { return server.Serve(listener) })
+}
+
+// ServeTLS is Serve with TLS, HTTP/1.1 and HTTP/2. log gets failed handshakes, as debug lines: strangers must not fill the disk.
+func ServeTLS(ctx context.Context, listener net.Listener, handler http.Handler, bundle *certs.Bundle, log hclog.Logger) error {
+	server := NewServer(handler)
+	server.Protocols.SetUnencryptedHTTP2(false)
+	server.Protocols.SetHTTP2(true)
+	server.TLSConfig = bundle.APIServer()
+	server.ErrorLog = log.Named("api").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})
+	return serveUntil(ctx, server, func() error { return server.ServeTLS(listener, "", "") })
+}
+
+func serveUntil(ctx context.Context, server *http.Server, run func() error) error {
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	go func() { ended <- run() }()
 	select {
 	case err := <-ended:
-		return err
+		if !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		ended <- http.ErrServerClosed // the node shut down and closed its port: running calls end as below
 	case <-ctx.Done():
 	}
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
@@ -48,7 +70,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // the rest did not end in time
 	}
-	if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
+	if e := <-ended; !errors.Is(e, http.ErrServerClosed) && !errors.Is(e, net.ErrClosed) {
 		return e
 	}
 	return err

@@ -22,7 +22,7 @@ func startThree(t *testing.T) []*testNode {
 	defer cancel()
 	nodes := []*testNode{startNode(t), openNode(t, false), openNode(t, false)}
 	for _, node := range nodes[1:] {
-		if err := Join(ctx, node.Node, []string{nodes[0].url}); err != nil {
+		if err := Join(ctx, node.Node, nil, []string{nodes[0].url}); err != nil {
 			t.Fatal(err)
 		}
 	}

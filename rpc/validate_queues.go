@@ -98,6 +98,28 @@ func checkJoin(r *v1.JoinRequest) error {
 	f.requiredText("node_id", r.GetNodeId(), maxTextBytes, "it names the node for its whole life")
 	f.address("raft_address", r.GetRaftAddress())
 	f.address("api_address", r.GetApiAddress())
+	f.text("cluster_name", r.GetClusterName(), maxTextBytes)
+	f.text("cluster_id", r.GetClusterId(), maxTextBytes)
+	return f.result()
+}
+
+// checkIntroduce: who asks may be unknown, and need not say who it is.
+func checkIntroduce(r *v1.IntroduceRequest) error {
+	var f fields
+	f.text("node_id", r.GetNodeId(), maxTextBytes)
+	f.text("cluster_name", r.GetClusterName(), maxTextBytes)
+	return f.result()
+}
+
+func checkConfirmBootstrap(r *v1.ConfirmBootstrapRequest) error {
+	var f fields
+	f.check(len(r.GetNodeIds()) > 0, "node_ids", "missing", "give the ids of the set, sorted")
+	f.check(len(r.GetNodeIds()) <= mostExpected, "node_ids", strconv.Itoa(len(r.GetNodeIds())), "give at most "+strconv.Itoa(mostExpected))
+	for _, id := range r.GetNodeIds() {
+		f.requiredText("node_ids", id, maxTextBytes, "give the ids of the set, sorted")
+	}
+	f.text("cluster_name", r.GetClusterName(), maxTextBytes)
+	f.text("cluster_id", r.GetClusterId(), maxTextBytes)
 	return f.result()
 }
 

@@ -23,8 +23,9 @@ func (d address) check(insecure bool) error {
 	}
 	var problems []error
 	if !insecure && !isLoopback(host) {
-		problems = append(problems, usagef("--%s %s is not a loopback address, and there is no TLS yet: whoever reaches it "+
-			"controls the cluster. Say --insecure-listen if that is meant", d.flag, d.listen))
+		problems = append(problems, usagef("--%s %s is not a loopback address, and there is no TLS: whoever reaches it "+
+			"controls the cluster. Give certificates (--tls-ca, --tls-cert, --tls-key; fairlane tls init makes them), or say --insecure-listen if "+
+			"that is meant", d.flag, d.listen))
 	}
 	if d.advertise == "" && isUnspecified(host) {
 		problems = append(problems, usagef("--%s is %s and --%s is not set: other nodes could not reach this one. Set --%s%s",

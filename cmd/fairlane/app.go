@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/fairlane-scheduler/fairlane/cluster/certs"
 	"github.com/fairlane-scheduler/fairlane/cmd/fairlane/internal/config"
 )
 
@@ -29,6 +31,8 @@ type app struct {
 	endpoints  []string
 	timeout    time.Duration
 	configPath string
+	tls        certs.Files
+	httpClient *http.Client
 
 	mu     sync.Mutex
 	atExit []func() // last first, when a second signal ends the process at once
@@ -36,7 +40,7 @@ type app struct {
 
 func newApp(in io.Reader, out, err io.Writer, env config.Lookup) *app {
 	file, ok := in.(*os.File)
-	return &app{in: in, out: out, err: err, env: env, terminal: ok && isTerminal(file), silence: streamSilence}
+	return &app{in: in, out: out, err: err, env: env, terminal: ok && isTerminal(file), silence: streamSilence, httpClient: http.DefaultClient}
 }
 
 // run executes one command line and gives the exit code of the process.
@@ -46,14 +50,14 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if errors.Is(err, context.Canceled) && context.Cause(ctx) == errInterrupted {
 		err = errInterrupted
 	}
 	if err != nil {
 		a.report(err)
 	}
-	return exitCode(err)
+	return codeOf(cmd, err)
 }
 
 // echo is the time in which a second signal counts as the first one: some tools, timeout(1) among them, send theirs to the

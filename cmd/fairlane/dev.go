@@ -118,6 +118,7 @@ func (o devOptions) node(a *app, i int, before []*node) nodeOptions {
 		logger:    hclog.New(&hclog.LoggerOptions{Name: "n" + strconv.Itoa(i+1), Level: hclog.Error, Output: a.err}),
 		onFatal:   a.fatal,
 	}
+	n.machine.Timing.PromoteAfter = 300 * time.Millisecond // one process and one disk: nothing to wait and see
 	if i > 0 {
 		n.join = []string{before[0].api}
 	}

@@ -95,7 +95,7 @@ func (f enqueueFlags) options(cmd *cobra.Command) ([]fairlane.EnqueueOption, err
 	if err != nil {
 		return nil, err
 	}
-	memory, err := parseMemory(f.memory)
+	memory, err := parseSize("memory", f.memory)
 	if err != nil {
 		return nil, err
 	}
@@ -134,21 +134,4 @@ func (a *app) payload(args []string) (any, error) {
 		return json.RawMessage(text), nil
 	}
 	return fairlane.Raw(text), nil
-}
-
-// parseMemory reads a size in the units of the lane grammar; empty: 0.
-func parseMemory(text string) (uint64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	var n uint64
-	var unit string
-	if _, err := fmt.Sscanf(text, "%d%s", &n, &unit); err == nil && n > 0 {
-		for name, shift := range map[string]uint{"KiB": 10, "MiB": 20, "GiB": 30} {
-			if unit == name && n <= 1<<63>>shift {
-				return n << shift, nil
-			}
-		}
-	}
-	return 0, usagef("--memory %q: want a whole number of KiB, MiB or GiB, for example 512MiB", text)
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"github.com/fairlane-scheduler/fairlane/client"
+	"github.com/fairlane-scheduler/fairlane/cluster"
 	"github.com/fairlane-scheduler/fairlane/cmd/fairlane/internal/config"
 )
 
@@ -25,6 +26,7 @@ const (
 	exitJobTimedOut  = 6 // job wait: timed out
 
 	exitFatal  = 70  // a node that must not run any longer; supervisors do not restart it
+	exitAgain  = 75  // a node that ended by itself and may be started again
 	exitSignal = 128 // plus the number of the signal
 )
 
@@ -50,13 +52,20 @@ func usagef(format string, args ...any) error {
 
 func exitCode(err error) int {
 	var own *exitError
+	var removed *cluster.RemovedError
+	var unconfirmed *cluster.UnconfirmedError
 	var file *config.FileError
 	var setting *config.SettingError
+	var again *cluster.RestartError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &own):
 		return own.code
+	case errors.As(err, &removed), errors.As(err, &unconfirmed):
+		return exitFatal
+	case errors.As(err, &again):
+		return exitAgain
 	case errors.As(err, &file), errors.As(err, &setting), errors.Is(err, config.ErrBothLanesAndCapacity):
 		return exitUsage
 	case errors.Is(err, fairlane.ErrNoLeader), errors.Is(err, fairlane.ErrNotLeader), errors.Is(err, fairlane.ErrUnknownOutcome),

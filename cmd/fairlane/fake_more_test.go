@@ -142,6 +142,24 @@ func (f *fakeNode) ExplainIndex(_ context.Context, req *fairlanev1.ExplainIndexR
 	}}, nil
 }
 
+// ReadLog holds the entries 41 to 45; the last is not committed. It gives two at a time, and 46 to who waits.
+func (f *fakeNode) ReadLog(_ context.Context, req *fairlanev1.ReadLogRequest) (*fairlanev1.ReadLogResponse, error) {
+	f.remember(req)
+	out := &fairlanev1.ReadLogResponse{FirstIndex: 41, LastIndex: 45, CommitIndex: 44}
+	if req.GetWaitMs() > 0 && req.GetFrom() >= 45 {
+		out.LastIndex, out.CommitIndex = 46, 46
+	}
+	from := req.GetFrom()
+	if from == 0 {
+		from = max(41, 46-uint64(req.GetLimit()))
+	}
+	for at := from; at <= out.LastIndex && len(out.Entries) < min(2, int(req.GetLimit())); at++ {
+		out.Entries = append(out.Entries, &fairlanev1.LogEntry{Index: at, Term: 3, Type: "commands", AtMs: 1_790_000_000_000, Rules: 4, Bytes: 120,
+			Lines: []string{"cancel job 7", "enqueue a job: mail"}, Committed: at <= out.CommitIndex})
+	}
+	return out, nil
+}
+
 func (f *fakeNode) GetQueue(_ context.Context, req *fairlanev1.GetQueueRequest) (*fairlanev1.GetQueueResponse, error) {
 	return &fairlanev1.GetQueueResponse{Queue: &fairlanev1.Queue{
 		Name: req.GetName(), Counts: &fairlanev1.QueueCounts{Pending: 5, Running: 2}, Users: 3, LiveClaims: 4, OldestWaitMs: 61_000,

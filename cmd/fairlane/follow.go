@@ -18,7 +18,7 @@ const streamSilence = time.Minute
 
 // stream is a server stream that goes on at another node when one breaks.
 type stream[S, Req, Res any] struct {
-	service func(url string) S
+	service func(client connect.HTTPClient, url string) S
 	open    func(S, context.Context, *Req) (*connect.ServerStreamForClient[Res], error)
 	// request for the next connection: it says after what was received to go on.
 	request func() *Req
@@ -33,7 +33,7 @@ func follow[S, Req, Res any](ctx context.Context, a *app, s stream[S, Req, Res])
 	var broken time.Time      // since when nothing came; zero: it does
 	refused, ever := 0, false // connections refused in a row; something came
 	for turn := 0; ; turn++ {
-		got, done, err := s.once(ctx, a.endpoints[turn%len(a.endpoints)], a.silence)
+		got, done, err := s.once(ctx, a, a.endpoints[turn%len(a.endpoints)])
 		if done || err != nil && !goesOn(err) {
 			return err
 		}
@@ -66,16 +66,16 @@ func follow[S, Req, Res any](ctx context.Context, a *app, s stream[S, Req, Res])
 
 // once reads one connection to its end, or until it was silent for so long; that counts as a message. A nil error without done is a stream
 // that ended early.
-func (s stream[S, Req, Res]) once(ctx context.Context, endpoint string, silence time.Duration) (got, done bool, err error) {
+func (s stream[S, Req, Res]) once(ctx context.Context, a *app, endpoint string) (got, done bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var silent atomic.Bool
-	watch := time.AfterFunc(silence, func() {
+	watch := time.AfterFunc(a.silence, func() {
 		silent.Store(true)
 		cancel()
 	})
 	defer watch.Stop()
-	messages, err := s.open(s.service(baseURL(endpoint)), ctx, s.request())
+	messages, err := s.open(s.service(a.httpClient, a.baseURL(endpoint)), ctx, s.request())
 	if silent.Load() {
 		return true, false, nil
 	}
@@ -84,7 +84,7 @@ func (s stream[S, Req, Res]) once(ctx context.Context, endpoint string, silence 
 	}
 	defer messages.Close()
 	for messages.Receive() {
-		watch.Reset(silence)
+		watch.Reset(a.silence)
 		got = true
 		if done, err := s.receive(messages.Msg()); err != nil || done {
 			return true, true, err

@@ -13,7 +13,7 @@ import (
 
 func newLogCmd(a *app) *cobra.Command {
 	log := &cobra.Command{Use: "log", Short: "See what entries of the replicated log decided"}
-	log.AddCommand(newLogExplainCmd(a))
+	log.AddCommand(newLogExplainCmd(a), newLogShowCmd(a), newLogTailCmd(a), newLogLevelCmd(a))
 	return log
 }
 

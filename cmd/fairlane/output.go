@@ -61,6 +61,32 @@ func printMessage(out io.Writer, m proto.Message) error {
 	return err
 }
 
+// printJoined writes a message, with the list of another one as one more field of it.
+func printJoined(out io.Writer, m proto.Message, field string, list proto.Message) error {
+	whole := make(map[string]json.RawMessage)
+	for _, part := range []proto.Message{m, list} {
+		text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(part)
+		if err != nil {
+			return err
+		}
+		fields := make(map[string]json.RawMessage)
+		if err := json.Unmarshal(text, &fields); err != nil {
+			return err
+		}
+		for name, value := range fields {
+			if part == m || name == field {
+				whole[name] = value
+			}
+		}
+	}
+	text, err := json.MarshalIndent(whole, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s\n", text)
+	return err
+}
+
 // printLine writes a message as JSON on one line, for streams.
 func printLine(out io.Writer, m proto.Message) error {
 	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)

@@ -172,6 +172,14 @@ func TestServer(t *testing.T) {
 				t.Errorf("bulk cancel: %q", out)
 			}
 			fl(1, "log", "explain", "1")
+			if out := fl(0, "log", "tail", "-n", "1000"); !strings.Contains(out, "enqueue a job: hello") || !strings.Contains(out, "user=ana payload=7B") ||
+				!strings.Contains(out, "the cluster is named fairlane") || strings.Contains(out, `"n"`) {
+				t.Errorf("log:\n%s", out)
+			}
+			if out := fl(0, "log", "show", "1"); !strings.Contains(out, "configuration") || !strings.Contains(out, "votes") {
+				t.Errorf("first entry:\n%s", out)
+			}
+			fl(1, "log", "show", "123456")
 			if out := fl(0, "cluster", "status"); !strings.Contains(out, "leader") || !strings.Contains(out, store) {
 				t.Errorf("status:\n%s", out)
 			}

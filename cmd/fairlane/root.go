@@ -27,6 +27,22 @@ var settings = []config.Setting{
 	{Flag: "join", Env: "FAIRLANE_JOIN", Key: "node.join"},
 	{Flag: "log-store", Env: "FAIRLANE_LOG_STORE", Key: "node.log_store"},
 	{Flag: "insecure-listen", Env: "FAIRLANE_INSECURE_LISTEN", Key: "node.insecure_listen"},
+	{Flag: "cluster-name", Env: "FAIRLANE_CLUSTER_NAME", Key: "node.cluster_name"},
+	{Flag: "bootstrap-expect", Env: "FAIRLANE_BOOTSTRAP_EXPECT", Key: "node.bootstrap_expect"},
+	{Flag: "promote-after", Env: "FAIRLANE_PROMOTE_AFTER", Key: "node.promote_after"},
+	{Flag: "dead-after", Env: "FAIRLANE_DEAD_AFTER", Key: "node.dead_after"},
+	{Flag: "disk-low-water", Env: "FAIRLANE_DISK_LOW_WATER", Key: "node.disk_low_water"},
+	{Flag: "disk-reserve", Env: "FAIRLANE_DISK_RESERVE", Key: "node.disk_reserve"},
+	{Flag: "operator-listen", Env: "FAIRLANE_OPERATOR_LISTEN", Key: "node.operator_listen"},
+	{Flag: "tls-ca", Env: "FAIRLANE_TLS_CA", Key: "tls.ca"},
+	{Flag: "tls-cert", Env: "FAIRLANE_TLS_CERT", Key: "tls.cert"},
+	{Flag: "tls-key", Env: "FAIRLANE_TLS_KEY", Key: "tls.key"},
+	{Flag: "gossip", Env: "FAIRLANE_GOSSIP", Key: "gossip.listen"},
+	{Flag: "gossip-advertise", Env: "FAIRLANE_GOSSIP_ADVERTISE", Key: "gossip.advertise"},
+	{Flag: "gossip-keys", Env: "FAIRLANE_GOSSIP_KEYS", Key: "gossip.keys"},
+	{Flag: "backup-dir", Env: "FAIRLANE_BACKUP_DIR", Key: "backup.dir"},
+	{Flag: "backup-every", Env: "FAIRLANE_BACKUP_EVERY", Key: "backup.every"},
+	{Flag: "backup-keep", Env: "FAIRLANE_BACKUP_KEEP", Key: "backup.keep"},
 	{Flag: "log-level", Env: "FAIRLANE_LOG_LEVEL", Key: "log.level"},
 	{Flag: "worker-name", Env: "FAIRLANE_WORKER_NAME", Key: "worker.name"},
 }
@@ -53,6 +69,9 @@ its default. Exit codes: 0 ok, 1 failed, 2 usage, 3 the cluster cannot be reache
 	flags.StringSliceVarP(&a.endpoints, "endpoints", "e", []string{"127.0.0.1:7171"}, "`addresses` of nodes, any number of them")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to try to reach the cluster")
 	flags.StringVarP(&a.configPath, "config", "c", "", "configuration `file` (TOML); variable FAIRLANE_CONFIG")
+	flags.StringVar(&a.tls.CA, "tls-ca", "", "`file` of the authority that certificates are checked with (PEM); turns TLS on")
+	flags.StringVar(&a.tls.Cert, "tls-cert", "", "`file` of the certificate to show (PEM)")
+	flags.StringVar(&a.tls.Key, "tls-key", "", "`file` of its key (PEM)")
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if same, ok := otherSpellings[name]; ok {
 			name = same
@@ -64,6 +83,7 @@ its default. Exit codes: 0 ok, 1 failed, 2 usage, 3 the cluster cannot be reache
 		newServerCmd(a), newDevCmd(a), newDemoCmd(a), newDemoWorkerCmd(a),
 		newEnqueueCmd(a), newWorkCmd(a),
 		newJobCmd(a), newQueueCmd(a), newScheduleCmd(a), newCoordinatorCmd(a), newWorkerCmd(a), newEventsCmd(a), newLogCmd(a), newClusterCmd(a),
+		newSnapshotCmd(a), newOfflineCmd(a), newCheckCmd(a), newDebugCmd(a), newConfigCmd(a), newTLSCmd(a), newGossipCmd(a),
 		newTraceCmd(a), newSimulateCmd(a), newVersionCmd(a),
 	)
 	finish(root)
@@ -76,6 +96,14 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := a.fill(cmd, file); err != nil {
+		return err
+	}
+	return a.openHTTP()
+}
+
+// fill in the settings alone: nothing is opened.
+func (a *app) fill(cmd *cobra.Command, file *config.File) error {
 	if err := config.Apply(cmd.Flags(), settings, a.env, file); err != nil {
 		return err
 	}

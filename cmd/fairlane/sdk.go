@@ -18,10 +18,14 @@ func (a *app) connect(ctx context.Context) (*fairlane.Client, error) {
 	if _, err := call(ctx, a, clusterOf, fairlanev1connect.ClusterServiceClient.Status, &fairlanev1.StatusRequest{}); err != nil {
 		return nil, err
 	}
-	return fairlane.Open(fairlane.Config{
-		Endpoints: a.endpoints,
-		Logger:    slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	settings := fairlane.Config{Logger: slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	for _, endpoint := range a.endpoints {
+		settings.Endpoints = append(settings.Endpoints, a.baseURL(endpoint))
+	}
+	if a.tls.CA != "" {
+		settings.HTTPClient = a.httpClient // without TLS the SDK's own is the faster one
+	}
+	return fairlane.Open(settings)
 }
 
 // change makes one call of the SDK within the time of --timeout.

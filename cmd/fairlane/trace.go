@@ -52,7 +52,7 @@ func recordTrace(ctx context.Context, a *app, path string, span time.Duration) e
 	defer func() { _ = w.Discard() }()
 	var last error
 	for _, endpoint := range a.endpoints {
-		end, err := receiveTrace(ctx, baseURL(endpoint), w, span)
+		end, err := receiveTrace(ctx, a, a.baseURL(endpoint), w, span)
 		if isRefused(err) {
 			last = err
 			continue
@@ -70,10 +70,10 @@ func recordTrace(ctx context.Context, a *app, path string, span time.Duration) e
 }
 
 // receiveTrace writes what a node records. Only with the end that it gives it is whole.
-func receiveTrace(ctx context.Context, url string, w *trace.Writer, span time.Duration) (*fairlanev1.TraceEnd, error) {
+func receiveTrace(ctx context.Context, a *app, url string, w *trace.Writer, span time.Duration) (*fairlanev1.TraceEnd, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := clusterOf(url).RecordTrace(ctx, &fairlanev1.RecordTraceRequest{ForMs: span.Milliseconds()})
+	stream, err := clusterOf(a.httpClient, url).RecordTrace(ctx, &fairlanev1.RecordTraceRequest{ForMs: span.Milliseconds()})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -139,11 +140,11 @@ func realRun(t *testing.T, lanes string) (file string) {
 		}
 		request.Jobs = append(request.Jobs, &fairlanev1.NewJob{Kind: "nap", Queue: queue, User: fmt.Sprint("u", i%3)})
 	}
-	if _, err := jobsOf(baseURL(api)).EnqueueMany(t.Context(), &request); err != nil {
+	if _, err := jobsOf(http.DefaultClient, "http://"+api).EnqueueMany(t.Context(), &request); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "all jobs are done", func() bool {
-		s, err := clusterOf(baseURL(api)).Status(t.Context(), &fairlanev1.StatusRequest{})
+		s, err := clusterOf(http.DefaultClient, "http://"+api).Status(t.Context(), &fairlanev1.StatusRequest{})
 		return err == nil && s.GetTotals().GetJobs().GetSucceeded() == jobsInA+jobsInB
 	})
 	if code := worker.stop(t, syscall.SIGTERM); code != 0 {

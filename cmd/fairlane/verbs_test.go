@@ -76,6 +76,7 @@ func TestTables(t *testing.T) {
 		"queue users q":      {"ana   41       2        1m30s        yes       1099511627790", "ben   0        0        -            no        never"},
 		"queue order q":      {"1     7   hello  manual  ana   0         manual (0)  3.2s", "2     9   hello  bulk    -     4         * (1)       0s"},
 		"log explain 55":     {"2026-09-21T14:13:20.000Z, claim 1099511627791, attempt 1\n  job 12 of user ben to worker w1 lane 0\n"},
+		"log show 42":        {"42 2026-09-21T14:13:20.000Z term 3 commands, rules 4, 120 bytes\n  cancel job 7\n  enqueue a job: mail\n"},
 		"worker list":        {"fast_lane 1/1, manual>* 2/4 (3MiB of 1GiB)", "w2", "draining  ben"},
 		"cluster status":     {"n-1   follower  127.0.0.1:1  127.0.0.1:2  yes", "raft-wal"},
 	} {

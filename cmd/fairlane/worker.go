@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -21,22 +22,30 @@ func newWorkerListCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "All workers, their lanes and what runs in them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all := &fairlanev1.ListWorkersResponse{}
-			for after := uint64(0); ; {
-				res, err := call(cmd.Context(), a, workersOf, fairlanev1connect.WorkerServiceClient.ListWorkers, &fairlanev1.ListWorkersRequest{Limit: 1000, AfterSession: after})
-				if err != nil {
-					return err
-				}
-				all.Workers = append(all.Workers, res.GetWorkers()...)
-				all.Index = res.GetIndex()
-				// The number of the next page only rises, so that a confused node cannot keep us here.
-				if res.GetNextAfterSession() <= after {
-					break
-				}
-				after = res.GetNextAfterSession()
+			all, err := allWorkers(cmd.Context(), a)
+			if err != nil {
+				return err
 			}
 			return a.print(all, func(w io.Writer) { workerTable(w, all.GetWorkers()) })
 		},
+	}
+}
+
+// allWorkers, page after page.
+func allWorkers(ctx context.Context, a *app) (*fairlanev1.ListWorkersResponse, error) {
+	all := &fairlanev1.ListWorkersResponse{}
+	for after := uint64(0); ; {
+		res, err := call(ctx, a, workersOf, fairlanev1connect.WorkerServiceClient.ListWorkers, &fairlanev1.ListWorkersRequest{Limit: 1000, AfterSession: after})
+		if err != nil {
+			return nil, err
+		}
+		all.Workers = append(all.Workers, res.GetWorkers()...)
+		all.Index = res.GetIndex()
+		// The number of the next page only rises, so that a confused node cannot keep us here.
+		if res.GetNextAfterSession() <= after {
+			return all, nil
+		}
+		after = res.GetNextAfterSession()
 	}
 }
 

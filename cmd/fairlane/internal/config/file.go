@@ -14,6 +14,9 @@ import (
 // contents is the whole of what a configuration file may say. Pointers, so that a value that was not written is not a value.
 type contents struct {
 	Node   nodeTable   `toml:"node"`
+	TLS    tlsTable    `toml:"tls"`
+	Gossip gossipTable `toml:"gossip"`
+	Backup backupTable `toml:"backup"`
 	Log    logTable    `toml:"log"`
 	Client clientTable `toml:"client"`
 	Worker workerTable `toml:"worker"`
@@ -29,6 +32,32 @@ type nodeTable struct {
 	Join           *[]string `toml:"join"`
 	LogStore       *string   `toml:"log_store"`
 	InsecureListen *bool     `toml:"insecure_listen"`
+
+	ClusterName     *string `toml:"cluster_name"`
+	BootstrapExpect *int64  `toml:"bootstrap_expect"`
+	PromoteAfter    *string `toml:"promote_after"`
+	DeadAfter       *string `toml:"dead_after"`
+	DiskLowWater    *string `toml:"disk_low_water"`
+	DiskReserve     *string `toml:"disk_reserve"`
+	OperatorListen  *string `toml:"operator_listen"`
+}
+
+type tlsTable struct {
+	CA   *string `toml:"ca"`
+	Cert *string `toml:"cert"`
+	Key  *string `toml:"key"`
+}
+
+type gossipTable struct {
+	Listen    *string `toml:"listen"`
+	Advertise *string `toml:"advertise"`
+	Keys      *string `toml:"keys"`
+}
+
+type backupTable struct {
+	Dir   *string `toml:"dir"`
+	Every *string `toml:"every"`
+	Keep  *int64  `toml:"keep"`
 }
 
 type logTable struct {

@@ -52,6 +52,32 @@ func Apply(flags *pflag.FlagSet, settings []Setting, env Lookup, file *File) err
 	return nil
 }
 
+// Resolved is a setting with its value, and who said so: a flag, a variable, a key of the file, or "default".
+type Resolved struct {
+	Setting
+	Value, Origin string
+}
+
+// Resolve tells for each setting whose flag the set has what Apply would make of it. It sets nothing; call it before Apply, which
+// hides who gave a value.
+func Resolve(flags *pflag.FlagSet, settings []Setting, env Lookup, file *File) []Resolved {
+	var out []Resolved
+	for _, s := range settings {
+		f := flags.Lookup(s.Flag)
+		if f == nil {
+			continue
+		}
+		r := Resolved{Setting: s, Value: f.Value.String(), Origin: "default"}
+		if f.Changed {
+			r.Origin = "--" + s.Flag
+		} else if origin, value, ok := find(s, env, file); ok {
+			r.Value, r.Origin = value, origin
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
 func find(s Setting, env Lookup, file *File) (origin, value string, ok bool) {
 	if s.Env != "" {
 		if v, ok := env(s.Env); ok && v != "" {

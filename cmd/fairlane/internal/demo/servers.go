@@ -57,7 +57,7 @@ func (s *servers) start(ctx context.Context, n *server) error {
 		return err
 	}
 	args := []string{"server", "--data", filepath.Join(n.dir, "data"), "--listen", n.api, "--raft", n.raft,
-		"--log-store", s.logStore, "--log-level", "warn", "--ready-file", ready}
+		"--log-store", s.logStore, "--log-level", "warn", "--promote-after", "300ms", "--gossip", "127.0.0.1:0", "--ready-file", ready}
 	if n == s.all[0] {
 		args = append(args, "--bootstrap")
 	} else {

@@ -79,6 +79,30 @@ type StatusResponse struct {
 	// raised. What needs higher ones is refused with CLUSTER_TOO_OLD.
 	Rules         uint32 `protobuf:"varint,14,opt,name=rules,proto3" json:"rules,omitempty"`
 	ClusterRules  uint32 `protobuf:"varint,15,opt,name=cluster_rules,json=clusterRules,proto3" json:"cluster_rules,omitempty"`
+	ClusterId     string `protobuf:"bytes,16,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	ClusterName   string `protobuf:"bytes,17,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	RaftAddress   string `protobuf:"bytes,18,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	ApiAddress    string `protobuf:"bytes,19,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
+	GossipAddress string `protobuf:"bytes,20,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	// voter: this node counts for the majority.
+	Voter bool `protobuf:"varint,21,opt,name=voter,proto3" json:"voter,omitempty"`
+	// clock_ms is this node's wall clock; clock_offset_ms how far it is from the median of the voters that answer, clock_known whether that was measured.
+	ClockMs       int64 `protobuf:"varint,22,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"`
+	ClockOffsetMs int64 `protobuf:"varint,23,opt,name=clock_offset_ms,json=clockOffsetMs,proto3" json:"clock_offset_ms,omitempty"`
+	ClockKnown    bool  `protobuf:"varint,24,opt,name=clock_known,json=clockKnown,proto3" json:"clock_known,omitempty"`
+	Disk          *Disk `protobuf:"bytes,25,opt,name=disk,proto3" json:"disk,omitempty"`
+	// certificate of the cluster port; unset without TLS.
+	Certificate *Certificate `protobuf:"bytes,26,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	StartedMs   int64        `protobuf:"varint,27,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
+	// not_leading says why this node does not lead though it could be asked to; empty: nothing keeps it from leading.
+	NotLeading string `protobuf:"bytes,28,opt,name=not_leading,json=notLeading,proto3" json:"not_leading,omitempty"`
+	// configuration_index of raft's latest configuration: what membership changes are compared with.
+	ConfigurationIndex uint64 `protobuf:"varint,29,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
+	// gossip_keys: fingerprints of the keys, the one that encrypts first; none: gossip is not encrypted.
+	GossipKeys []string `protobuf:"bytes,30,rep,name=gossip_keys,json=gossipKeys,proto3" json:"gossip_keys,omitempty"`
+	// log_level of this node.
+	LogLevel      string `protobuf:"bytes,31,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
+	SnapshotIndex uint64 `protobuf:"varint,32,opt,name=snapshot_index,json=snapshotIndex,proto3" json:"snapshot_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -218,6 +242,270 @@ func (x *StatusResponse) GetClusterRules() uint32 {
 	return 0
 }
 
+func (x *StatusResponse) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetRaftAddress() string {
+	if x != nil {
+		return x.RaftAddress
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetApiAddress() string {
+	if x != nil {
+		return x.ApiAddress
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetGossipAddress() string {
+	if x != nil {
+		return x.GossipAddress
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetVoter() bool {
+	if x != nil {
+		return x.Voter
+	}
+	return false
+}
+
+func (x *StatusResponse) GetClockMs() int64 {
+	if x != nil {
+		return x.ClockMs
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetClockOffsetMs() int64 {
+	if x != nil {
+		return x.ClockOffsetMs
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetClockKnown() bool {
+	if x != nil {
+		return x.ClockKnown
+	}
+	return false
+}
+
+func (x *StatusResponse) GetDisk() *Disk {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetCertificate() *Certificate {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetStartedMs() int64 {
+	if x != nil {
+		return x.StartedMs
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetNotLeading() string {
+	if x != nil {
+		return x.NotLeading
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetConfigurationIndex() uint64 {
+	if x != nil {
+		return x.ConfigurationIndex
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetGossipKeys() []string {
+	if x != nil {
+		return x.GossipKeys
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetLogLevel() string {
+	if x != nil {
+		return x.LogLevel
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetSnapshotIndex() uint64 {
+	if x != nil {
+		return x.SnapshotIndex
+	}
+	return 0
+}
+
+// Disk of a node: how long its last writes of the log took, fsync included, and its room.
+type Disk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Writes        int64                  `protobuf:"varint,1,opt,name=writes,proto3" json:"writes,omitempty"`
+	P50Us         int64                  `protobuf:"varint,2,opt,name=p50_us,json=p50Us,proto3" json:"p50_us,omitempty"`
+	P99Us         int64                  `protobuf:"varint,3,opt,name=p99_us,json=p99Us,proto3" json:"p99_us,omitempty"`
+	MaxUs         int64                  `protobuf:"varint,4,opt,name=max_us,json=maxUs,proto3" json:"max_us,omitempty"`
+	FreeBytes     uint64                 `protobuf:"varint,5,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	TotalBytes    uint64                 `protobuf:"varint,6,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Disk) Reset() {
+	*x = Disk{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Disk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Disk) ProtoMessage() {}
+
+func (x *Disk) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Disk.ProtoReflect.Descriptor instead.
+func (*Disk) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Disk) GetWrites() int64 {
+	if x != nil {
+		return x.Writes
+	}
+	return 0
+}
+
+func (x *Disk) GetP50Us() int64 {
+	if x != nil {
+		return x.P50Us
+	}
+	return 0
+}
+
+func (x *Disk) GetP99Us() int64 {
+	if x != nil {
+		return x.P99Us
+	}
+	return 0
+}
+
+func (x *Disk) GetMaxUs() int64 {
+	if x != nil {
+		return x.MaxUs
+	}
+	return 0
+}
+
+func (x *Disk) GetFreeBytes() uint64 {
+	if x != nil {
+		return x.FreeBytes
+	}
+	return 0
+}
+
+func (x *Disk) GetTotalBytes() uint64 {
+	if x != nil {
+		return x.TotalBytes
+	}
+	return 0
+}
+
+type Certificate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Subject       string                 `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	Roles         []string               `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
+	NotAfterMs    int64                  `protobuf:"varint,3,opt,name=not_after_ms,json=notAfterMs,proto3" json:"not_after_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Certificate) Reset() {
+	*x = Certificate{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Certificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Certificate) ProtoMessage() {}
+
+func (x *Certificate) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
+func (*Certificate) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Certificate) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Certificate) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *Certificate) GetNotAfterMs() int64 {
+	if x != nil {
+		return x.NotAfterMs
+	}
+	return 0
+}
+
 type Member struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	NodeId      string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
@@ -233,7 +521,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[2]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +533,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[2]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +546,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Member) GetNodeId() string {
@@ -321,7 +609,7 @@ type Totals struct {
 
 func (x *Totals) Reset() {
 	*x = Totals{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[3]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -333,7 +621,7 @@ func (x *Totals) String() string {
 func (*Totals) ProtoMessage() {}
 
 func (x *Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[3]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -346,7 +634,7 @@ func (x *Totals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Totals.ProtoReflect.Descriptor instead.
 func (*Totals) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Totals) GetJobs() *QueueCounts {
@@ -441,7 +729,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[4]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +741,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[4]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +754,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Settings) GetDefaultMode() QueueMode {
@@ -582,7 +870,7 @@ type GetSettingsRequest struct {
 
 func (x *GetSettingsRequest) Reset() {
 	*x = GetSettingsRequest{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[5]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +882,7 @@ func (x *GetSettingsRequest) String() string {
 func (*GetSettingsRequest) ProtoMessage() {}
 
 func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[5]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +895,7 @@ func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 type GetSettingsResponse struct {
@@ -620,7 +908,7 @@ type GetSettingsResponse struct {
 
 func (x *GetSettingsResponse) Reset() {
 	*x = GetSettingsResponse{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[6]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +920,7 @@ func (x *GetSettingsResponse) String() string {
 func (*GetSettingsResponse) ProtoMessage() {}
 
 func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[6]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +933,7 @@ func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetSettingsResponse) GetSettings() *Settings {
@@ -671,7 +959,7 @@ type SetSettingsRequest struct {
 
 func (x *SetSettingsRequest) Reset() {
 	*x = SetSettingsRequest{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[7]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +971,7 @@ func (x *SetSettingsRequest) String() string {
 func (*SetSettingsRequest) ProtoMessage() {}
 
 func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[7]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +984,7 @@ func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*SetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SetSettingsRequest) GetSettings() *Settings {
@@ -716,7 +1004,7 @@ type SetSettingsResponse struct {
 
 func (x *SetSettingsResponse) Reset() {
 	*x = SetSettingsResponse{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[8]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +1016,7 @@ func (x *SetSettingsResponse) String() string {
 func (*SetSettingsResponse) ProtoMessage() {}
 
 func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[8]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +1029,7 @@ func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*SetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SetSettingsResponse) GetSettings() *Settings {
@@ -766,7 +1054,7 @@ type CheckpointRequest struct {
 
 func (x *CheckpointRequest) Reset() {
 	*x = CheckpointRequest{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[9]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +1066,7 @@ func (x *CheckpointRequest) String() string {
 func (*CheckpointRequest) ProtoMessage() {}
 
 func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[9]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +1079,7 @@ func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 type CheckpointResponse struct {
@@ -803,7 +1091,7 @@ type CheckpointResponse struct {
 
 func (x *CheckpointResponse) Reset() {
 	*x = CheckpointResponse{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[10]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +1103,7 @@ func (x *CheckpointResponse) String() string {
 func (*CheckpointResponse) ProtoMessage() {}
 
 func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[10]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +1116,7 @@ func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckpointResponse) GetIndex() uint64 {
@@ -848,7 +1136,7 @@ type DigestRequest struct {
 
 func (x *DigestRequest) Reset() {
 	*x = DigestRequest{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[11]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1148,7 @@ func (x *DigestRequest) String() string {
 func (*DigestRequest) ProtoMessage() {}
 
 func (x *DigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[11]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1161,7 @@ func (x *DigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DigestRequest.ProtoReflect.Descriptor instead.
 func (*DigestRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DigestRequest) GetIndex() uint64 {
@@ -902,7 +1190,7 @@ type DigestResponse struct {
 
 func (x *DigestResponse) Reset() {
 	*x = DigestResponse{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[12]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1202,7 @@ func (x *DigestResponse) String() string {
 func (*DigestResponse) ProtoMessage() {}
 
 func (x *DigestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[12]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1215,7 @@ func (x *DigestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DigestResponse.ProtoReflect.Descriptor instead.
 func (*DigestResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DigestResponse) GetIndex() uint64 {
@@ -957,14 +1245,19 @@ type JoinRequest struct {
 	RaftAddress string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
 	ApiAddress  string                 `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
 	// rules: the highest that the node can apply.
-	Rules         uint32 `protobuf:"varint,4,opt,name=rules,proto3" json:"rules,omitempty"`
+	Rules uint32 `protobuf:"varint,4,opt,name=rules,proto3" json:"rules,omitempty"`
+	// cluster_name and cluster_id that the node believes to join; empty: it does not know.
+	ClusterName string `protobuf:"bytes,5,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	ClusterId   string `protobuf:"bytes,6,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// process: a random number of the calling process, to tell a moved node from a copy of one.
+	Process       uint64 `protobuf:"fixed64,7,opt,name=process,proto3" json:"process,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[13]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1269,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[13]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1282,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *JoinRequest) GetNodeId() string {
@@ -1020,16 +1313,38 @@ func (x *JoinRequest) GetRules() uint32 {
 	return 0
 }
 
+func (x *JoinRequest) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
 type JoinResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	LeaderId      string                 `protobuf:"bytes,1,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	ClusterId     string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[14]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1356,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[14]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1369,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *JoinResponse) GetLeaderId() string {
@@ -1062,6 +1377,1525 @@ func (x *JoinResponse) GetLeaderId() string {
 		return x.LeaderId
 	}
 	return ""
+}
+
+func (x *JoinResponse) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+type IntroduceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeId        string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Process       uint64                 `protobuf:"fixed64,2,opt,name=process,proto3" json:"process,omitempty"`
+	ClusterName   string                 `protobuf:"bytes,3,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntroduceRequest) Reset() {
+	*x = IntroduceRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntroduceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntroduceRequest) ProtoMessage() {}
+
+func (x *IntroduceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntroduceRequest.ProtoReflect.Descriptor instead.
+func (*IntroduceRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *IntroduceRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *IntroduceRequest) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+func (x *IntroduceRequest) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
+}
+
+type IntroduceResponse struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	NodeId      string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Process     uint64                 `protobuf:"fixed64,2,opt,name=process,proto3" json:"process,omitempty"`
+	ClusterName string                 `protobuf:"bytes,3,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	// cluster_id; empty: the node knows of none yet.
+	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// fresh: the node has no log and no configuration.
+	Fresh           bool   `protobuf:"varint,5,opt,name=fresh,proto3" json:"fresh,omitempty"`
+	BootstrapExpect uint32 `protobuf:"varint,6,opt,name=bootstrap_expect,json=bootstrapExpect,proto3" json:"bootstrap_expect,omitempty"`
+	RaftAddress     string `protobuf:"bytes,7,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	ApiAddress      string `protobuf:"bytes,8,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
+	GossipAddress   string `protobuf:"bytes,9,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	ClockMs         int64  `protobuf:"varint,10,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"`
+	LeaderId        string `protobuf:"bytes,11,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	// leader_unreachable_ms: for how long this node could not call its leader; 0: it can, or it is the leader.
+	LeaderUnreachableMs int64 `protobuf:"varint,12,opt,name=leader_unreachable_ms,json=leaderUnreachableMs,proto3" json:"leader_unreachable_ms,omitempty"`
+	// removed: this node's state says that the caller was removed from the cluster.
+	Removed      bool   `protobuf:"varint,13,opt,name=removed,proto3" json:"removed,omitempty"`
+	Rules        uint32 `protobuf:"varint,14,opt,name=rules,proto3" json:"rules,omitempty"`
+	AppliedIndex uint64 `protobuf:"varint,15,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	// not_leading: something keeps this node from leading (its clock, a full disk): it is no heir.
+	NotLeading    bool `protobuf:"varint,16,opt,name=not_leading,json=notLeading,proto3" json:"not_leading,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntroduceResponse) Reset() {
+	*x = IntroduceResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntroduceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntroduceResponse) ProtoMessage() {}
+
+func (x *IntroduceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntroduceResponse.ProtoReflect.Descriptor instead.
+func (*IntroduceResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *IntroduceResponse) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *IntroduceResponse) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+func (x *IntroduceResponse) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
+}
+
+func (x *IntroduceResponse) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *IntroduceResponse) GetFresh() bool {
+	if x != nil {
+		return x.Fresh
+	}
+	return false
+}
+
+func (x *IntroduceResponse) GetBootstrapExpect() uint32 {
+	if x != nil {
+		return x.BootstrapExpect
+	}
+	return 0
+}
+
+func (x *IntroduceResponse) GetRaftAddress() string {
+	if x != nil {
+		return x.RaftAddress
+	}
+	return ""
+}
+
+func (x *IntroduceResponse) GetApiAddress() string {
+	if x != nil {
+		return x.ApiAddress
+	}
+	return ""
+}
+
+func (x *IntroduceResponse) GetGossipAddress() string {
+	if x != nil {
+		return x.GossipAddress
+	}
+	return ""
+}
+
+func (x *IntroduceResponse) GetClockMs() int64 {
+	if x != nil {
+		return x.ClockMs
+	}
+	return 0
+}
+
+func (x *IntroduceResponse) GetLeaderId() string {
+	if x != nil {
+		return x.LeaderId
+	}
+	return ""
+}
+
+func (x *IntroduceResponse) GetLeaderUnreachableMs() int64 {
+	if x != nil {
+		return x.LeaderUnreachableMs
+	}
+	return 0
+}
+
+func (x *IntroduceResponse) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
+func (x *IntroduceResponse) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return 0
+}
+
+func (x *IntroduceResponse) GetAppliedIndex() uint64 {
+	if x != nil {
+		return x.AppliedIndex
+	}
+	return 0
+}
+
+func (x *IntroduceResponse) GetNotLeading() bool {
+	if x != nil {
+		return x.NotLeading
+	}
+	return false
+}
+
+type ConfirmBootstrapRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// node_ids of the set, sorted; the first one bootstraps.
+	NodeIds       []string `protobuf:"bytes,1,rep,name=node_ids,json=nodeIds,proto3" json:"node_ids,omitempty"`
+	ClusterName   string   `protobuf:"bytes,2,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	ClusterId     string   `protobuf:"bytes,3,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmBootstrapRequest) Reset() {
+	*x = ConfirmBootstrapRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmBootstrapRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmBootstrapRequest) ProtoMessage() {}
+
+func (x *ConfirmBootstrapRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmBootstrapRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmBootstrapRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ConfirmBootstrapRequest) GetNodeIds() []string {
+	if x != nil {
+		return x.NodeIds
+	}
+	return nil
+}
+
+func (x *ConfirmBootstrapRequest) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
+}
+
+func (x *ConfirmBootstrapRequest) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+type ConfirmBootstrapResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Confirmed bool                   `protobuf:"varint,1,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// why not.
+	Why           string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmBootstrapResponse) Reset() {
+	*x = ConfirmBootstrapResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmBootstrapResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmBootstrapResponse) ProtoMessage() {}
+
+func (x *ConfirmBootstrapResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmBootstrapResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmBootstrapResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ConfirmBootstrapResponse) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
+}
+
+func (x *ConfirmBootstrapResponse) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+type ListNodesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesRequest) Reset() {
+	*x = ListNodesRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesRequest) ProtoMessage() {}
+
+func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
+func (*ListNodesRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{21}
+}
+
+type ListNodesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []*NodeReport          `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesResponse) Reset() {
+	*x = ListNodesResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesResponse) ProtoMessage() {}
+
+func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
+func (*ListNodesResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListNodesResponse) GetNodes() []*NodeReport {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// NodeReport: unreachable says why status is missing.
+type NodeReport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Member        *Member                `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	Status        *StatusResponse        `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	Unreachable   string                 `protobuf:"bytes,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeReport) Reset() {
+	*x = NodeReport{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeReport) ProtoMessage() {}
+
+func (x *NodeReport) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
+func (*NodeReport) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *NodeReport) GetMember() *Member {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+func (x *NodeReport) GetStatus() *StatusResponse {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *NodeReport) GetUnreachable() string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return ""
+}
+
+type VerifyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// wait_ms for members that are behind; 0: 10 s.
+	WaitMs        int64 `protobuf:"varint,1,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRequest) Reset() {
+	*x = VerifyRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRequest) ProtoMessage() {}
+
+func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *VerifyRequest) GetWaitMs() int64 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+type VerifyResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Index   uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Digests []*NodeDigest          `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty"`
+	// equal: every member answered, with one digest.
+	Equal         bool `protobuf:"varint,3,opt,name=equal,proto3" json:"equal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyResponse) Reset() {
+	*x = VerifyResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyResponse) ProtoMessage() {}
+
+func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
+func (*VerifyResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *VerifyResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *VerifyResponse) GetDigests() []*NodeDigest {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
+}
+
+func (x *VerifyResponse) GetEqual() bool {
+	if x != nil {
+		return x.Equal
+	}
+	return false
+}
+
+type NodeDigest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	NodeId string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Digest string                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// problem: why there is no digest.
+	Problem       string `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeDigest) Reset() {
+	*x = NodeDigest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeDigest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeDigest) ProtoMessage() {}
+
+func (x *NodeDigest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeDigest.ProtoReflect.Descriptor instead.
+func (*NodeDigest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *NodeDigest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *NodeDigest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *NodeDigest) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+type RemoveNodeRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	NodeId string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	// configuration_index that the caller saw; 0: any. Another one: nothing is done.
+	ConfigurationIndex uint64 `protobuf:"varint,2,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *RemoveNodeRequest) Reset() {
+	*x = RemoveNodeRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveNodeRequest) ProtoMessage() {}
+
+func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
+func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RemoveNodeRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *RemoveNodeRequest) GetConfigurationIndex() uint64 {
+	if x != nil {
+		return x.ConfigurationIndex
+	}
+	return 0
+}
+
+type RemoveNodeResponse struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	ConfigurationIndex uint64                 `protobuf:"varint,1,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *RemoveNodeResponse) Reset() {
+	*x = RemoveNodeResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveNodeResponse) ProtoMessage() {}
+
+func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
+func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RemoveNodeResponse) GetConfigurationIndex() uint64 {
+	if x != nil {
+		return x.ConfigurationIndex
+	}
+	return 0
+}
+
+type PromoteNodeRequest struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	NodeId             string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	ConfigurationIndex uint64                 `protobuf:"varint,2,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *PromoteNodeRequest) Reset() {
+	*x = PromoteNodeRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteNodeRequest) ProtoMessage() {}
+
+func (x *PromoteNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteNodeRequest.ProtoReflect.Descriptor instead.
+func (*PromoteNodeRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PromoteNodeRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *PromoteNodeRequest) GetConfigurationIndex() uint64 {
+	if x != nil {
+		return x.ConfigurationIndex
+	}
+	return 0
+}
+
+type PromoteNodeResponse struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	ConfigurationIndex uint64                 `protobuf:"varint,1,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *PromoteNodeResponse) Reset() {
+	*x = PromoteNodeResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteNodeResponse) ProtoMessage() {}
+
+func (x *PromoteNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteNodeResponse.ProtoReflect.Descriptor instead.
+func (*PromoteNodeResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PromoteNodeResponse) GetConfigurationIndex() uint64 {
+	if x != nil {
+		return x.ConfigurationIndex
+	}
+	return 0
+}
+
+type DemoteNodeRequest struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	NodeId             string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	ConfigurationIndex uint64                 `protobuf:"varint,2,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *DemoteNodeRequest) Reset() {
+	*x = DemoteNodeRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DemoteNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DemoteNodeRequest) ProtoMessage() {}
+
+func (x *DemoteNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DemoteNodeRequest.ProtoReflect.Descriptor instead.
+func (*DemoteNodeRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *DemoteNodeRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *DemoteNodeRequest) GetConfigurationIndex() uint64 {
+	if x != nil {
+		return x.ConfigurationIndex
+	}
+	return 0
+}
+
+type DemoteNodeResponse struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	ConfigurationIndex uint64                 `protobuf:"varint,1,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *DemoteNodeResponse) Reset() {
+	*x = DemoteNodeResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DemoteNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DemoteNodeResponse) ProtoMessage() {}
+
+func (x *DemoteNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DemoteNodeResponse.ProtoReflect.Descriptor instead.
+func (*DemoteNodeResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *DemoteNodeResponse) GetConfigurationIndex() uint64 {
+	if x != nil {
+		return x.ConfigurationIndex
+	}
+	return 0
+}
+
+type TransferLeadershipRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// node_id; empty: the one that has most of the log.
+	NodeId        string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipRequest) Reset() {
+	*x = TransferLeadershipRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipRequest) ProtoMessage() {}
+
+func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *TransferLeadershipRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+type TransferLeadershipResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LeaderId      string                 `protobuf:"bytes,1,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipResponse) Reset() {
+	*x = TransferLeadershipResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipResponse) ProtoMessage() {}
+
+func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *TransferLeadershipResponse) GetLeaderId() string {
+	if x != nil {
+		return x.LeaderId
+	}
+	return ""
+}
+
+type LeaveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveRequest) Reset() {
+	*x = LeaveRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveRequest) ProtoMessage() {}
+
+func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
+func (*LeaveRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{35}
+}
+
+type LeaveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveResponse) Reset() {
+	*x = LeaveResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveResponse) ProtoMessage() {}
+
+func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
+func (*LeaveResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{36}
+}
+
+type SetClockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetClockRequest) Reset() {
+	*x = SetClockRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetClockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetClockRequest) ProtoMessage() {}
+
+func (x *SetClockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetClockRequest.ProtoReflect.Descriptor instead.
+func (*SetClockRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{37}
+}
+
+type SetClockResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BeforeMs      int64                  `protobuf:"varint,1,opt,name=before_ms,json=beforeMs,proto3" json:"before_ms,omitempty"`
+	NowMs         int64                  `protobuf:"varint,2,opt,name=now_ms,json=nowMs,proto3" json:"now_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetClockResponse) Reset() {
+	*x = SetClockResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetClockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetClockResponse) ProtoMessage() {}
+
+func (x *SetClockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetClockResponse.ProtoReflect.Descriptor instead.
+func (*SetClockResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SetClockResponse) GetBeforeMs() int64 {
+	if x != nil {
+		return x.BeforeMs
+	}
+	return 0
+}
+
+func (x *SetClockResponse) GetNowMs() int64 {
+	if x != nil {
+		return x.NowMs
+	}
+	return 0
+}
+
+type SetLogLevelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// level: trace, debug, info, warn or error.
+	Level         string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLogLevelRequest) Reset() {
+	*x = SetLogLevelRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLogLevelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLogLevelRequest) ProtoMessage() {}
+
+func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
+func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SetLogLevelRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+type SetLogLevelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Before        string                 `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLogLevelResponse) Reset() {
+	*x = SetLogLevelResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLogLevelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLogLevelResponse) ProtoMessage() {}
+
+func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
+func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *SetLogLevelResponse) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+type ReadLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// from index; 0: limit entries before the end.
+	From uint64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	// limit of entries, 1 to 1000; 0: 20.
+	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// wait_ms for an entry at from, at most 30,000.
+	WaitMs        int64 `protobuf:"varint,3,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadLogRequest) Reset() {
+	*x = ReadLogRequest{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadLogRequest) ProtoMessage() {}
+
+func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
+func (*ReadLogRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ReadLogRequest) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *ReadLogRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ReadLogRequest) GetWaitMs() int64 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+type ReadLogResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*LogEntry            `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// first_index and last_index of the node's log.
+	FirstIndex    uint64 `protobuf:"varint,2,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
+	LastIndex     uint64 `protobuf:"varint,3,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	CommitIndex   uint64 `protobuf:"varint,4,opt,name=commit_index,json=commitIndex,proto3" json:"commit_index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadLogResponse) Reset() {
+	*x = ReadLogResponse{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadLogResponse) ProtoMessage() {}
+
+func (x *ReadLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadLogResponse.ProtoReflect.Descriptor instead.
+func (*ReadLogResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ReadLogResponse) GetEntries() []*LogEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ReadLogResponse) GetFirstIndex() uint64 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *ReadLogResponse) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *ReadLogResponse) GetCommitIndex() uint64 {
+	if x != nil {
+		return x.CommitIndex
+	}
+	return 0
+}
+
+type LogEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Index uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Term  uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	// type: commands, configuration, barrier or noop.
+	Type  string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	AtMs  int64  `protobuf:"varint,4,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Rules uint32 `protobuf:"varint,5,opt,name=rules,proto3" json:"rules,omitempty"`
+	Bytes int32  `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// lines in words: one for each command, without payloads.
+	Lines         []string `protobuf:"bytes,7,rep,name=lines,proto3" json:"lines,omitempty"`
+	Committed     bool     `protobuf:"varint,8,opt,name=committed,proto3" json:"committed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogEntry) Reset() {
+	*x = LogEntry{}
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogEntry) ProtoMessage() {}
+
+func (x *LogEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogEntry.ProtoReflect.Descriptor instead.
+func (*LogEntry) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *LogEntry) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *LogEntry) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *LogEntry) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *LogEntry) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *LogEntry) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return 0
+}
+
+func (x *LogEntry) GetBytes() int32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *LogEntry) GetLines() []string {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *LogEntry) GetCommitted() bool {
+	if x != nil {
+		return x.Committed
+	}
+	return false
 }
 
 type ReadIndexRequest struct {
@@ -1072,7 +2906,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[15]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +2918,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[15]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +2931,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 type ReadIndexResponse struct {
@@ -1109,7 +2943,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[16]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +2955,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[16]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +2968,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -1153,7 +2987,7 @@ type ExplainIndexRequest struct {
 
 func (x *ExplainIndexRequest) Reset() {
 	*x = ExplainIndexRequest{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[17]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +2999,7 @@ func (x *ExplainIndexRequest) String() string {
 func (*ExplainIndexRequest) ProtoMessage() {}
 
 func (x *ExplainIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[17]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +3012,7 @@ func (x *ExplainIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainIndexRequest.ProtoReflect.Descriptor instead.
 func (*ExplainIndexRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ExplainIndexRequest) GetIndex() uint64 {
@@ -1201,7 +3035,7 @@ type ExplainIndexResponse struct {
 
 func (x *ExplainIndexResponse) Reset() {
 	*x = ExplainIndexResponse{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[18]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +3047,7 @@ func (x *ExplainIndexResponse) String() string {
 func (*ExplainIndexResponse) ProtoMessage() {}
 
 func (x *ExplainIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[18]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +3060,7 @@ func (x *ExplainIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainIndexResponse.ProtoReflect.Descriptor instead.
 func (*ExplainIndexResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ExplainIndexResponse) GetDecisions() []*Decision {
@@ -1289,7 +3123,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[19]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +3135,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[19]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +3148,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Decision) GetIndex() uint64 {
@@ -1474,7 +3308,7 @@ type RecordTraceRequest struct {
 
 func (x *RecordTraceRequest) Reset() {
 	*x = RecordTraceRequest{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[20]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +3320,7 @@ func (x *RecordTraceRequest) String() string {
 func (*RecordTraceRequest) ProtoMessage() {}
 
 func (x *RecordTraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[20]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +3333,7 @@ func (x *RecordTraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordTraceRequest.ProtoReflect.Descriptor instead.
 func (*RecordTraceRequest) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RecordTraceRequest) GetForMs() int64 {
@@ -1523,7 +3357,7 @@ type RecordTraceResponse struct {
 
 func (x *RecordTraceResponse) Reset() {
 	*x = RecordTraceResponse{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[21]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +3369,7 @@ func (x *RecordTraceResponse) String() string {
 func (*RecordTraceResponse) ProtoMessage() {}
 
 func (x *RecordTraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[21]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +3382,7 @@ func (x *RecordTraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordTraceResponse.ProtoReflect.Descriptor instead.
 func (*RecordTraceResponse) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RecordTraceResponse) GetPart() isRecordTraceResponse_Part {
@@ -1619,7 +3453,7 @@ type TraceEntry struct {
 
 func (x *TraceEntry) Reset() {
 	*x = TraceEntry{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[22]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +3465,7 @@ func (x *TraceEntry) String() string {
 func (*TraceEntry) ProtoMessage() {}
 
 func (x *TraceEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[22]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +3478,7 @@ func (x *TraceEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceEntry.ProtoReflect.Descriptor instead.
 func (*TraceEntry) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TraceEntry) GetIndex() uint64 {
@@ -1672,7 +3506,7 @@ type TraceEnd struct {
 
 func (x *TraceEnd) Reset() {
 	*x = TraceEnd{}
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[23]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +3518,7 @@ func (x *TraceEnd) String() string {
 func (*TraceEnd) ProtoMessage() {}
 
 func (x *TraceEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlane_v1_cluster_proto_msgTypes[23]
+	mi := &file_fairlane_v1_cluster_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +3531,7 @@ func (x *TraceEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceEnd.ProtoReflect.Descriptor instead.
 func (*TraceEnd) Descriptor() ([]byte, []int) {
-	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_fairlane_v1_cluster_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *TraceEnd) GetIndex() uint64 {
@@ -1719,7 +3553,7 @@ var File_fairlane_v1_cluster_proto protoreflect.FileDescriptor
 const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x19fairlane/v1/cluster.proto\x12\vfairlane.v1\x1a\x15fairlane/v1/job.proto\x1a\x17fairlane/v1/queue.proto\"\x0f\n" +
-	"\rStatusRequest\"\xd6\x03\n" +
+	"\rStatusRequest\"\xb6\b\n" +
 	"\x0eStatusResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -1737,7 +3571,44 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\x06totals\x18\f \x01(\v2\x13.fairlane.v1.TotalsR\x06totals\x12\x1b\n" +
 	"\tnot_ready\x18\r \x01(\tR\bnotReady\x12\x14\n" +
 	"\x05rules\x18\x0e \x01(\rR\x05rules\x12#\n" +
-	"\rcluster_rules\x18\x0f \x01(\rR\fclusterRules\"\xa9\x01\n" +
+	"\rcluster_rules\x18\x0f \x01(\rR\fclusterRules\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x10 \x01(\tR\tclusterId\x12!\n" +
+	"\fcluster_name\x18\x11 \x01(\tR\vclusterName\x12!\n" +
+	"\fraft_address\x18\x12 \x01(\tR\vraftAddress\x12\x1f\n" +
+	"\vapi_address\x18\x13 \x01(\tR\n" +
+	"apiAddress\x12%\n" +
+	"\x0egossip_address\x18\x14 \x01(\tR\rgossipAddress\x12\x14\n" +
+	"\x05voter\x18\x15 \x01(\bR\x05voter\x12\x19\n" +
+	"\bclock_ms\x18\x16 \x01(\x03R\aclockMs\x12&\n" +
+	"\x0fclock_offset_ms\x18\x17 \x01(\x03R\rclockOffsetMs\x12\x1f\n" +
+	"\vclock_known\x18\x18 \x01(\bR\n" +
+	"clockKnown\x12%\n" +
+	"\x04disk\x18\x19 \x01(\v2\x11.fairlane.v1.DiskR\x04disk\x12:\n" +
+	"\vcertificate\x18\x1a \x01(\v2\x18.fairlane.v1.CertificateR\vcertificate\x12\x1d\n" +
+	"\n" +
+	"started_ms\x18\x1b \x01(\x03R\tstartedMs\x12\x1f\n" +
+	"\vnot_leading\x18\x1c \x01(\tR\n" +
+	"notLeading\x12/\n" +
+	"\x13configuration_index\x18\x1d \x01(\x04R\x12configurationIndex\x12\x1f\n" +
+	"\vgossip_keys\x18\x1e \x03(\tR\n" +
+	"gossipKeys\x12\x1b\n" +
+	"\tlog_level\x18\x1f \x01(\tR\blogLevel\x12%\n" +
+	"\x0esnapshot_index\x18  \x01(\x04R\rsnapshotIndex\"\xa3\x01\n" +
+	"\x04Disk\x12\x16\n" +
+	"\x06writes\x18\x01 \x01(\x03R\x06writes\x12\x15\n" +
+	"\x06p50_us\x18\x02 \x01(\x03R\x05p50Us\x12\x15\n" +
+	"\x06p99_us\x18\x03 \x01(\x03R\x05p99Us\x12\x15\n" +
+	"\x06max_us\x18\x04 \x01(\x03R\x05maxUs\x12\x1d\n" +
+	"\n" +
+	"free_bytes\x18\x05 \x01(\x04R\tfreeBytes\x12\x1f\n" +
+	"\vtotal_bytes\x18\x06 \x01(\x04R\n" +
+	"totalBytes\"_\n" +
+	"\vCertificate\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x14\n" +
+	"\x05roles\x18\x02 \x03(\tR\x05roles\x12 \n" +
+	"\fnot_after_ms\x18\x03 \x01(\x03R\n" +
+	"notAfterMs\"\xa9\x01\n" +
 	"\x06Member\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x1f\n" +
@@ -1810,15 +3681,122 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\x0eDigestResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x17\n" +
-	"\anode_id\x18\x03 \x01(\tR\x06nodeId\"\x80\x01\n" +
+	"\anode_id\x18\x03 \x01(\tR\x06nodeId\"\xdc\x01\n" +
 	"\vJoinRequest\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x1f\n" +
 	"\vapi_address\x18\x03 \x01(\tR\n" +
 	"apiAddress\x12\x14\n" +
-	"\x05rules\x18\x04 \x01(\rR\x05rules\"+\n" +
+	"\x05rules\x18\x04 \x01(\rR\x05rules\x12!\n" +
+	"\fcluster_name\x18\x05 \x01(\tR\vclusterName\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x06 \x01(\tR\tclusterId\x12\x18\n" +
+	"\aprocess\x18\a \x01(\x06R\aprocess\"J\n" +
 	"\fJoinResponse\x12\x1b\n" +
-	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\x12\n" +
+	"\tleader_id\x18\x01 \x01(\tR\bleaderId\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\"h\n" +
+	"\x10IntroduceRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
+	"\aprocess\x18\x02 \x01(\x06R\aprocess\x12!\n" +
+	"\fcluster_name\x18\x03 \x01(\tR\vclusterName\"\x96\x04\n" +
+	"\x11IntroduceResponse\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
+	"\aprocess\x18\x02 \x01(\x06R\aprocess\x12!\n" +
+	"\fcluster_name\x18\x03 \x01(\tR\vclusterName\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x04 \x01(\tR\tclusterId\x12\x14\n" +
+	"\x05fresh\x18\x05 \x01(\bR\x05fresh\x12)\n" +
+	"\x10bootstrap_expect\x18\x06 \x01(\rR\x0fbootstrapExpect\x12!\n" +
+	"\fraft_address\x18\a \x01(\tR\vraftAddress\x12\x1f\n" +
+	"\vapi_address\x18\b \x01(\tR\n" +
+	"apiAddress\x12%\n" +
+	"\x0egossip_address\x18\t \x01(\tR\rgossipAddress\x12\x19\n" +
+	"\bclock_ms\x18\n" +
+	" \x01(\x03R\aclockMs\x12\x1b\n" +
+	"\tleader_id\x18\v \x01(\tR\bleaderId\x122\n" +
+	"\x15leader_unreachable_ms\x18\f \x01(\x03R\x13leaderUnreachableMs\x12\x18\n" +
+	"\aremoved\x18\r \x01(\bR\aremoved\x12\x14\n" +
+	"\x05rules\x18\x0e \x01(\rR\x05rules\x12#\n" +
+	"\rapplied_index\x18\x0f \x01(\x04R\fappliedIndex\x12\x1f\n" +
+	"\vnot_leading\x18\x10 \x01(\bR\n" +
+	"notLeading\"v\n" +
+	"\x17ConfirmBootstrapRequest\x12\x19\n" +
+	"\bnode_ids\x18\x01 \x03(\tR\anodeIds\x12!\n" +
+	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x03 \x01(\tR\tclusterId\"J\n" +
+	"\x18ConfirmBootstrapResponse\x12\x1c\n" +
+	"\tconfirmed\x18\x01 \x01(\bR\tconfirmed\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\"\x12\n" +
+	"\x10ListNodesRequest\"B\n" +
+	"\x11ListNodesResponse\x12-\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x17.fairlane.v1.NodeReportR\x05nodes\"\x90\x01\n" +
+	"\n" +
+	"NodeReport\x12+\n" +
+	"\x06member\x18\x01 \x01(\v2\x13.fairlane.v1.MemberR\x06member\x123\n" +
+	"\x06status\x18\x02 \x01(\v2\x1b.fairlane.v1.StatusResponseR\x06status\x12 \n" +
+	"\vunreachable\x18\x03 \x01(\tR\vunreachable\"(\n" +
+	"\rVerifyRequest\x12\x17\n" +
+	"\await_ms\x18\x01 \x01(\x03R\x06waitMs\"o\n" +
+	"\x0eVerifyResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x121\n" +
+	"\adigests\x18\x02 \x03(\v2\x17.fairlane.v1.NodeDigestR\adigests\x12\x14\n" +
+	"\x05equal\x18\x03 \x01(\bR\x05equal\"W\n" +
+	"\n" +
+	"NodeDigest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\"]\n" +
+	"\x11RemoveNodeRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12/\n" +
+	"\x13configuration_index\x18\x02 \x01(\x04R\x12configurationIndex\"E\n" +
+	"\x12RemoveNodeResponse\x12/\n" +
+	"\x13configuration_index\x18\x01 \x01(\x04R\x12configurationIndex\"^\n" +
+	"\x12PromoteNodeRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12/\n" +
+	"\x13configuration_index\x18\x02 \x01(\x04R\x12configurationIndex\"F\n" +
+	"\x13PromoteNodeResponse\x12/\n" +
+	"\x13configuration_index\x18\x01 \x01(\x04R\x12configurationIndex\"]\n" +
+	"\x11DemoteNodeRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12/\n" +
+	"\x13configuration_index\x18\x02 \x01(\x04R\x12configurationIndex\"E\n" +
+	"\x12DemoteNodeResponse\x12/\n" +
+	"\x13configuration_index\x18\x01 \x01(\x04R\x12configurationIndex\"4\n" +
+	"\x19TransferLeadershipRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\"9\n" +
+	"\x1aTransferLeadershipResponse\x12\x1b\n" +
+	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\x0e\n" +
+	"\fLeaveRequest\"\x0f\n" +
+	"\rLeaveResponse\"\x11\n" +
+	"\x0fSetClockRequest\"F\n" +
+	"\x10SetClockResponse\x12\x1b\n" +
+	"\tbefore_ms\x18\x01 \x01(\x03R\bbeforeMs\x12\x15\n" +
+	"\x06now_ms\x18\x02 \x01(\x03R\x05nowMs\"*\n" +
+	"\x12SetLogLevelRequest\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\"-\n" +
+	"\x13SetLogLevelResponse\x12\x16\n" +
+	"\x06before\x18\x01 \x01(\tR\x06before\"S\n" +
+	"\x0eReadLogRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x17\n" +
+	"\await_ms\x18\x03 \x01(\x03R\x06waitMs\"\xa5\x01\n" +
+	"\x0fReadLogResponse\x12/\n" +
+	"\aentries\x18\x01 \x03(\v2\x15.fairlane.v1.LogEntryR\aentries\x12\x1f\n" +
+	"\vfirst_index\x18\x02 \x01(\x04R\n" +
+	"firstIndex\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x03 \x01(\x04R\tlastIndex\x12!\n" +
+	"\fcommit_index\x18\x04 \x01(\x04R\vcommitIndex\"\xbd\x01\n" +
+	"\bLogEntry\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x13\n" +
+	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\x12\x14\n" +
+	"\x05rules\x18\x05 \x01(\rR\x05rules\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x05R\x05bytes\x12\x14\n" +
+	"\x05lines\x18\a \x03(\tR\x05lines\x12\x1c\n" +
+	"\tcommitted\x18\b \x01(\bR\tcommitted\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"+\n" +
@@ -1865,7 +3843,7 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"\x05batch\x18\x02 \x01(\fR\x05batch\"8\n" +
 	"\bTraceEnd\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\fR\x06digest2\xca\x05\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest2\x88\r\n" +
 	"\x0eClusterService\x12F\n" +
 	"\x06Status\x12\x1a.fairlane.v1.StatusRequest\x1a\x1b.fairlane.v1.StatusResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\vGetSettings\x12\x1f.fairlane.v1.GetSettingsRequest\x1a .fairlane.v1.GetSettingsResponse\"\x03\x90\x02\x01\x12P\n" +
@@ -1874,6 +3852,20 @@ const file_fairlane_v1_cluster_proto_rawDesc = "" +
 	"Checkpoint\x12\x1e.fairlane.v1.CheckpointRequest\x1a\x1f.fairlane.v1.CheckpointResponse\x12A\n" +
 	"\x06Digest\x12\x1a.fairlane.v1.DigestRequest\x1a\x1b.fairlane.v1.DigestResponse\x12;\n" +
 	"\x04Join\x12\x18.fairlane.v1.JoinRequest\x1a\x19.fairlane.v1.JoinResponse\x12J\n" +
+	"\tIntroduce\x12\x1d.fairlane.v1.IntroduceRequest\x1a\x1e.fairlane.v1.IntroduceResponse\x12_\n" +
+	"\x10ConfirmBootstrap\x12$.fairlane.v1.ConfirmBootstrapRequest\x1a%.fairlane.v1.ConfirmBootstrapResponse\x12O\n" +
+	"\tListNodes\x12\x1d.fairlane.v1.ListNodesRequest\x1a\x1e.fairlane.v1.ListNodesResponse\"\x03\x90\x02\x01\x12A\n" +
+	"\x06Verify\x12\x1a.fairlane.v1.VerifyRequest\x1a\x1b.fairlane.v1.VerifyResponse\x12M\n" +
+	"\n" +
+	"RemoveNode\x12\x1e.fairlane.v1.RemoveNodeRequest\x1a\x1f.fairlane.v1.RemoveNodeResponse\x12P\n" +
+	"\vPromoteNode\x12\x1f.fairlane.v1.PromoteNodeRequest\x1a .fairlane.v1.PromoteNodeResponse\x12M\n" +
+	"\n" +
+	"DemoteNode\x12\x1e.fairlane.v1.DemoteNodeRequest\x1a\x1f.fairlane.v1.DemoteNodeResponse\x12e\n" +
+	"\x12TransferLeadership\x12&.fairlane.v1.TransferLeadershipRequest\x1a'.fairlane.v1.TransferLeadershipResponse\x12>\n" +
+	"\x05Leave\x12\x19.fairlane.v1.LeaveRequest\x1a\x1a.fairlane.v1.LeaveResponse\x12G\n" +
+	"\bSetClock\x12\x1c.fairlane.v1.SetClockRequest\x1a\x1d.fairlane.v1.SetClockResponse\x12P\n" +
+	"\vSetLogLevel\x12\x1f.fairlane.v1.SetLogLevelRequest\x1a .fairlane.v1.SetLogLevelResponse\x12I\n" +
+	"\aReadLog\x12\x1b.fairlane.v1.ReadLogRequest\x1a\x1c.fairlane.v1.ReadLogResponse\"\x03\x90\x02\x01\x12J\n" +
 	"\tReadIndex\x12\x1d.fairlane.v1.ReadIndexRequest\x1a\x1e.fairlane.v1.ReadIndexResponse\x12X\n" +
 	"\fExplainIndex\x12 .fairlane.v1.ExplainIndexRequest\x1a!.fairlane.v1.ExplainIndexResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\vRecordTrace\x12\x1f.fairlane.v1.RecordTraceRequest\x1a .fairlane.v1.RecordTraceResponse0\x01BIZGgithub.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1;fairlanev1b\x06proto3"
@@ -1890,73 +3882,133 @@ func file_fairlane_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_fairlane_v1_cluster_proto_rawDescData
 }
 
-var file_fairlane_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_fairlane_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_fairlane_v1_cluster_proto_goTypes = []any{
-	(*StatusRequest)(nil),        // 0: fairlane.v1.StatusRequest
-	(*StatusResponse)(nil),       // 1: fairlane.v1.StatusResponse
-	(*Member)(nil),               // 2: fairlane.v1.Member
-	(*Totals)(nil),               // 3: fairlane.v1.Totals
-	(*Settings)(nil),             // 4: fairlane.v1.Settings
-	(*GetSettingsRequest)(nil),   // 5: fairlane.v1.GetSettingsRequest
-	(*GetSettingsResponse)(nil),  // 6: fairlane.v1.GetSettingsResponse
-	(*SetSettingsRequest)(nil),   // 7: fairlane.v1.SetSettingsRequest
-	(*SetSettingsResponse)(nil),  // 8: fairlane.v1.SetSettingsResponse
-	(*CheckpointRequest)(nil),    // 9: fairlane.v1.CheckpointRequest
-	(*CheckpointResponse)(nil),   // 10: fairlane.v1.CheckpointResponse
-	(*DigestRequest)(nil),        // 11: fairlane.v1.DigestRequest
-	(*DigestResponse)(nil),       // 12: fairlane.v1.DigestResponse
-	(*JoinRequest)(nil),          // 13: fairlane.v1.JoinRequest
-	(*JoinResponse)(nil),         // 14: fairlane.v1.JoinResponse
-	(*ReadIndexRequest)(nil),     // 15: fairlane.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),    // 16: fairlane.v1.ReadIndexResponse
-	(*ExplainIndexRequest)(nil),  // 17: fairlane.v1.ExplainIndexRequest
-	(*ExplainIndexResponse)(nil), // 18: fairlane.v1.ExplainIndexResponse
-	(*Decision)(nil),             // 19: fairlane.v1.Decision
-	(*RecordTraceRequest)(nil),   // 20: fairlane.v1.RecordTraceRequest
-	(*RecordTraceResponse)(nil),  // 21: fairlane.v1.RecordTraceResponse
-	(*TraceEntry)(nil),           // 22: fairlane.v1.TraceEntry
-	(*TraceEnd)(nil),             // 23: fairlane.v1.TraceEnd
-	(*QueueCounts)(nil),          // 24: fairlane.v1.QueueCounts
-	(QueueMode)(0),               // 25: fairlane.v1.QueueMode
-	(*JobLimits)(nil),            // 26: fairlane.v1.JobLimits
-	(*Position)(nil),             // 27: fairlane.v1.Position
+	(*StatusRequest)(nil),              // 0: fairlane.v1.StatusRequest
+	(*StatusResponse)(nil),             // 1: fairlane.v1.StatusResponse
+	(*Disk)(nil),                       // 2: fairlane.v1.Disk
+	(*Certificate)(nil),                // 3: fairlane.v1.Certificate
+	(*Member)(nil),                     // 4: fairlane.v1.Member
+	(*Totals)(nil),                     // 5: fairlane.v1.Totals
+	(*Settings)(nil),                   // 6: fairlane.v1.Settings
+	(*GetSettingsRequest)(nil),         // 7: fairlane.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),        // 8: fairlane.v1.GetSettingsResponse
+	(*SetSettingsRequest)(nil),         // 9: fairlane.v1.SetSettingsRequest
+	(*SetSettingsResponse)(nil),        // 10: fairlane.v1.SetSettingsResponse
+	(*CheckpointRequest)(nil),          // 11: fairlane.v1.CheckpointRequest
+	(*CheckpointResponse)(nil),         // 12: fairlane.v1.CheckpointResponse
+	(*DigestRequest)(nil),              // 13: fairlane.v1.DigestRequest
+	(*DigestResponse)(nil),             // 14: fairlane.v1.DigestResponse
+	(*JoinRequest)(nil),                // 15: fairlane.v1.JoinRequest
+	(*JoinResponse)(nil),               // 16: fairlane.v1.JoinResponse
+	(*IntroduceRequest)(nil),           // 17: fairlane.v1.IntroduceRequest
+	(*IntroduceResponse)(nil),          // 18: fairlane.v1.IntroduceResponse
+	(*ConfirmBootstrapRequest)(nil),    // 19: fairlane.v1.ConfirmBootstrapRequest
+	(*ConfirmBootstrapResponse)(nil),   // 20: fairlane.v1.ConfirmBootstrapResponse
+	(*ListNodesRequest)(nil),           // 21: fairlane.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),          // 22: fairlane.v1.ListNodesResponse
+	(*NodeReport)(nil),                 // 23: fairlane.v1.NodeReport
+	(*VerifyRequest)(nil),              // 24: fairlane.v1.VerifyRequest
+	(*VerifyResponse)(nil),             // 25: fairlane.v1.VerifyResponse
+	(*NodeDigest)(nil),                 // 26: fairlane.v1.NodeDigest
+	(*RemoveNodeRequest)(nil),          // 27: fairlane.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),         // 28: fairlane.v1.RemoveNodeResponse
+	(*PromoteNodeRequest)(nil),         // 29: fairlane.v1.PromoteNodeRequest
+	(*PromoteNodeResponse)(nil),        // 30: fairlane.v1.PromoteNodeResponse
+	(*DemoteNodeRequest)(nil),          // 31: fairlane.v1.DemoteNodeRequest
+	(*DemoteNodeResponse)(nil),         // 32: fairlane.v1.DemoteNodeResponse
+	(*TransferLeadershipRequest)(nil),  // 33: fairlane.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 34: fairlane.v1.TransferLeadershipResponse
+	(*LeaveRequest)(nil),               // 35: fairlane.v1.LeaveRequest
+	(*LeaveResponse)(nil),              // 36: fairlane.v1.LeaveResponse
+	(*SetClockRequest)(nil),            // 37: fairlane.v1.SetClockRequest
+	(*SetClockResponse)(nil),           // 38: fairlane.v1.SetClockResponse
+	(*SetLogLevelRequest)(nil),         // 39: fairlane.v1.SetLogLevelRequest
+	(*SetLogLevelResponse)(nil),        // 40: fairlane.v1.SetLogLevelResponse
+	(*ReadLogRequest)(nil),             // 41: fairlane.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),            // 42: fairlane.v1.ReadLogResponse
+	(*LogEntry)(nil),                   // 43: fairlane.v1.LogEntry
+	(*ReadIndexRequest)(nil),           // 44: fairlane.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),          // 45: fairlane.v1.ReadIndexResponse
+	(*ExplainIndexRequest)(nil),        // 46: fairlane.v1.ExplainIndexRequest
+	(*ExplainIndexResponse)(nil),       // 47: fairlane.v1.ExplainIndexResponse
+	(*Decision)(nil),                   // 48: fairlane.v1.Decision
+	(*RecordTraceRequest)(nil),         // 49: fairlane.v1.RecordTraceRequest
+	(*RecordTraceResponse)(nil),        // 50: fairlane.v1.RecordTraceResponse
+	(*TraceEntry)(nil),                 // 51: fairlane.v1.TraceEntry
+	(*TraceEnd)(nil),                   // 52: fairlane.v1.TraceEnd
+	(*QueueCounts)(nil),                // 53: fairlane.v1.QueueCounts
+	(QueueMode)(0),                     // 54: fairlane.v1.QueueMode
+	(*JobLimits)(nil),                  // 55: fairlane.v1.JobLimits
+	(*Position)(nil),                   // 56: fairlane.v1.Position
 }
 var file_fairlane_v1_cluster_proto_depIdxs = []int32{
-	2,  // 0: fairlane.v1.StatusResponse.members:type_name -> fairlane.v1.Member
-	3,  // 1: fairlane.v1.StatusResponse.totals:type_name -> fairlane.v1.Totals
-	24, // 2: fairlane.v1.Totals.jobs:type_name -> fairlane.v1.QueueCounts
-	25, // 3: fairlane.v1.Settings.default_mode:type_name -> fairlane.v1.QueueMode
-	26, // 4: fairlane.v1.Settings.limits:type_name -> fairlane.v1.JobLimits
-	4,  // 5: fairlane.v1.GetSettingsResponse.settings:type_name -> fairlane.v1.Settings
-	4,  // 6: fairlane.v1.SetSettingsRequest.settings:type_name -> fairlane.v1.Settings
-	4,  // 7: fairlane.v1.SetSettingsResponse.settings:type_name -> fairlane.v1.Settings
-	27, // 8: fairlane.v1.SetSettingsResponse.position:type_name -> fairlane.v1.Position
-	19, // 9: fairlane.v1.ExplainIndexResponse.decisions:type_name -> fairlane.v1.Decision
-	22, // 10: fairlane.v1.RecordTraceResponse.entry:type_name -> fairlane.v1.TraceEntry
-	23, // 11: fairlane.v1.RecordTraceResponse.end:type_name -> fairlane.v1.TraceEnd
-	0,  // 12: fairlane.v1.ClusterService.Status:input_type -> fairlane.v1.StatusRequest
-	5,  // 13: fairlane.v1.ClusterService.GetSettings:input_type -> fairlane.v1.GetSettingsRequest
-	7,  // 14: fairlane.v1.ClusterService.SetSettings:input_type -> fairlane.v1.SetSettingsRequest
-	9,  // 15: fairlane.v1.ClusterService.Checkpoint:input_type -> fairlane.v1.CheckpointRequest
-	11, // 16: fairlane.v1.ClusterService.Digest:input_type -> fairlane.v1.DigestRequest
-	13, // 17: fairlane.v1.ClusterService.Join:input_type -> fairlane.v1.JoinRequest
-	15, // 18: fairlane.v1.ClusterService.ReadIndex:input_type -> fairlane.v1.ReadIndexRequest
-	17, // 19: fairlane.v1.ClusterService.ExplainIndex:input_type -> fairlane.v1.ExplainIndexRequest
-	20, // 20: fairlane.v1.ClusterService.RecordTrace:input_type -> fairlane.v1.RecordTraceRequest
-	1,  // 21: fairlane.v1.ClusterService.Status:output_type -> fairlane.v1.StatusResponse
-	6,  // 22: fairlane.v1.ClusterService.GetSettings:output_type -> fairlane.v1.GetSettingsResponse
-	8,  // 23: fairlane.v1.ClusterService.SetSettings:output_type -> fairlane.v1.SetSettingsResponse
-	10, // 24: fairlane.v1.ClusterService.Checkpoint:output_type -> fairlane.v1.CheckpointResponse
-	12, // 25: fairlane.v1.ClusterService.Digest:output_type -> fairlane.v1.DigestResponse
-	14, // 26: fairlane.v1.ClusterService.Join:output_type -> fairlane.v1.JoinResponse
-	16, // 27: fairlane.v1.ClusterService.ReadIndex:output_type -> fairlane.v1.ReadIndexResponse
-	18, // 28: fairlane.v1.ClusterService.ExplainIndex:output_type -> fairlane.v1.ExplainIndexResponse
-	21, // 29: fairlane.v1.ClusterService.RecordTrace:output_type -> fairlane.v1.RecordTraceResponse
-	21, // [21:30] is the sub-list for method output_type
-	12, // [12:21] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	4,  // 0: fairlane.v1.StatusResponse.members:type_name -> fairlane.v1.Member
+	5,  // 1: fairlane.v1.StatusResponse.totals:type_name -> fairlane.v1.Totals
+	2,  // 2: fairlane.v1.StatusResponse.disk:type_name -> fairlane.v1.Disk
+	3,  // 3: fairlane.v1.StatusResponse.certificate:type_name -> fairlane.v1.Certificate
+	53, // 4: fairlane.v1.Totals.jobs:type_name -> fairlane.v1.QueueCounts
+	54, // 5: fairlane.v1.Settings.default_mode:type_name -> fairlane.v1.QueueMode
+	55, // 6: fairlane.v1.Settings.limits:type_name -> fairlane.v1.JobLimits
+	6,  // 7: fairlane.v1.GetSettingsResponse.settings:type_name -> fairlane.v1.Settings
+	6,  // 8: fairlane.v1.SetSettingsRequest.settings:type_name -> fairlane.v1.Settings
+	6,  // 9: fairlane.v1.SetSettingsResponse.settings:type_name -> fairlane.v1.Settings
+	56, // 10: fairlane.v1.SetSettingsResponse.position:type_name -> fairlane.v1.Position
+	23, // 11: fairlane.v1.ListNodesResponse.nodes:type_name -> fairlane.v1.NodeReport
+	4,  // 12: fairlane.v1.NodeReport.member:type_name -> fairlane.v1.Member
+	1,  // 13: fairlane.v1.NodeReport.status:type_name -> fairlane.v1.StatusResponse
+	26, // 14: fairlane.v1.VerifyResponse.digests:type_name -> fairlane.v1.NodeDigest
+	43, // 15: fairlane.v1.ReadLogResponse.entries:type_name -> fairlane.v1.LogEntry
+	48, // 16: fairlane.v1.ExplainIndexResponse.decisions:type_name -> fairlane.v1.Decision
+	51, // 17: fairlane.v1.RecordTraceResponse.entry:type_name -> fairlane.v1.TraceEntry
+	52, // 18: fairlane.v1.RecordTraceResponse.end:type_name -> fairlane.v1.TraceEnd
+	0,  // 19: fairlane.v1.ClusterService.Status:input_type -> fairlane.v1.StatusRequest
+	7,  // 20: fairlane.v1.ClusterService.GetSettings:input_type -> fairlane.v1.GetSettingsRequest
+	9,  // 21: fairlane.v1.ClusterService.SetSettings:input_type -> fairlane.v1.SetSettingsRequest
+	11, // 22: fairlane.v1.ClusterService.Checkpoint:input_type -> fairlane.v1.CheckpointRequest
+	13, // 23: fairlane.v1.ClusterService.Digest:input_type -> fairlane.v1.DigestRequest
+	15, // 24: fairlane.v1.ClusterService.Join:input_type -> fairlane.v1.JoinRequest
+	17, // 25: fairlane.v1.ClusterService.Introduce:input_type -> fairlane.v1.IntroduceRequest
+	19, // 26: fairlane.v1.ClusterService.ConfirmBootstrap:input_type -> fairlane.v1.ConfirmBootstrapRequest
+	21, // 27: fairlane.v1.ClusterService.ListNodes:input_type -> fairlane.v1.ListNodesRequest
+	24, // 28: fairlane.v1.ClusterService.Verify:input_type -> fairlane.v1.VerifyRequest
+	27, // 29: fairlane.v1.ClusterService.RemoveNode:input_type -> fairlane.v1.RemoveNodeRequest
+	29, // 30: fairlane.v1.ClusterService.PromoteNode:input_type -> fairlane.v1.PromoteNodeRequest
+	31, // 31: fairlane.v1.ClusterService.DemoteNode:input_type -> fairlane.v1.DemoteNodeRequest
+	33, // 32: fairlane.v1.ClusterService.TransferLeadership:input_type -> fairlane.v1.TransferLeadershipRequest
+	35, // 33: fairlane.v1.ClusterService.Leave:input_type -> fairlane.v1.LeaveRequest
+	37, // 34: fairlane.v1.ClusterService.SetClock:input_type -> fairlane.v1.SetClockRequest
+	39, // 35: fairlane.v1.ClusterService.SetLogLevel:input_type -> fairlane.v1.SetLogLevelRequest
+	41, // 36: fairlane.v1.ClusterService.ReadLog:input_type -> fairlane.v1.ReadLogRequest
+	44, // 37: fairlane.v1.ClusterService.ReadIndex:input_type -> fairlane.v1.ReadIndexRequest
+	46, // 38: fairlane.v1.ClusterService.ExplainIndex:input_type -> fairlane.v1.ExplainIndexRequest
+	49, // 39: fairlane.v1.ClusterService.RecordTrace:input_type -> fairlane.v1.RecordTraceRequest
+	1,  // 40: fairlane.v1.ClusterService.Status:output_type -> fairlane.v1.StatusResponse
+	8,  // 41: fairlane.v1.ClusterService.GetSettings:output_type -> fairlane.v1.GetSettingsResponse
+	10, // 42: fairlane.v1.ClusterService.SetSettings:output_type -> fairlane.v1.SetSettingsResponse
+	12, // 43: fairlane.v1.ClusterService.Checkpoint:output_type -> fairlane.v1.CheckpointResponse
+	14, // 44: fairlane.v1.ClusterService.Digest:output_type -> fairlane.v1.DigestResponse
+	16, // 45: fairlane.v1.ClusterService.Join:output_type -> fairlane.v1.JoinResponse
+	18, // 46: fairlane.v1.ClusterService.Introduce:output_type -> fairlane.v1.IntroduceResponse
+	20, // 47: fairlane.v1.ClusterService.ConfirmBootstrap:output_type -> fairlane.v1.ConfirmBootstrapResponse
+	22, // 48: fairlane.v1.ClusterService.ListNodes:output_type -> fairlane.v1.ListNodesResponse
+	25, // 49: fairlane.v1.ClusterService.Verify:output_type -> fairlane.v1.VerifyResponse
+	28, // 50: fairlane.v1.ClusterService.RemoveNode:output_type -> fairlane.v1.RemoveNodeResponse
+	30, // 51: fairlane.v1.ClusterService.PromoteNode:output_type -> fairlane.v1.PromoteNodeResponse
+	32, // 52: fairlane.v1.ClusterService.DemoteNode:output_type -> fairlane.v1.DemoteNodeResponse
+	34, // 53: fairlane.v1.ClusterService.TransferLeadership:output_type -> fairlane.v1.TransferLeadershipResponse
+	36, // 54: fairlane.v1.ClusterService.Leave:output_type -> fairlane.v1.LeaveResponse
+	38, // 55: fairlane.v1.ClusterService.SetClock:output_type -> fairlane.v1.SetClockResponse
+	40, // 56: fairlane.v1.ClusterService.SetLogLevel:output_type -> fairlane.v1.SetLogLevelResponse
+	42, // 57: fairlane.v1.ClusterService.ReadLog:output_type -> fairlane.v1.ReadLogResponse
+	45, // 58: fairlane.v1.ClusterService.ReadIndex:output_type -> fairlane.v1.ReadIndexResponse
+	47, // 59: fairlane.v1.ClusterService.ExplainIndex:output_type -> fairlane.v1.ExplainIndexResponse
+	50, // 60: fairlane.v1.ClusterService.RecordTrace:output_type -> fairlane.v1.RecordTraceResponse
+	40, // [40:61] is the sub-list for method output_type
+	19, // [19:40] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_v1_cluster_proto_init() }
@@ -1966,8 +4018,8 @@ func file_fairlane_v1_cluster_proto_init() {
 	}
 	file_fairlane_v1_job_proto_init()
 	file_fairlane_v1_queue_proto_init()
-	file_fairlane_v1_cluster_proto_msgTypes[4].OneofWrappers = []any{}
-	file_fairlane_v1_cluster_proto_msgTypes[21].OneofWrappers = []any{
+	file_fairlane_v1_cluster_proto_msgTypes[6].OneofWrappers = []any{}
+	file_fairlane_v1_cluster_proto_msgTypes[50].OneofWrappers = []any{
 		(*RecordTraceResponse_Snapshot)(nil),
 		(*RecordTraceResponse_Entry)(nil),
 		(*RecordTraceResponse_End)(nil),
@@ -1978,7 +4030,7 @@ func file_fairlane_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_v1_cluster_proto_rawDesc), len(file_fairlane_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -48,6 +48,38 @@ const (
 	ClusterServiceDigestProcedure = "/fairlane.v1.ClusterService/Digest"
 	// ClusterServiceJoinProcedure is the fully-qualified name of the ClusterService's Join RPC.
 	ClusterServiceJoinProcedure = "/fairlane.v1.ClusterService/Join"
+	// ClusterServiceIntroduceProcedure is the fully-qualified name of the ClusterService's Introduce
+	// RPC.
+	ClusterServiceIntroduceProcedure = "/fairlane.v1.ClusterService/Introduce"
+	// ClusterServiceConfirmBootstrapProcedure is the fully-qualified name of the ClusterService's
+	// ConfirmBootstrap RPC.
+	ClusterServiceConfirmBootstrapProcedure = "/fairlane.v1.ClusterService/ConfirmBootstrap"
+	// ClusterServiceListNodesProcedure is the fully-qualified name of the ClusterService's ListNodes
+	// RPC.
+	ClusterServiceListNodesProcedure = "/fairlane.v1.ClusterService/ListNodes"
+	// ClusterServiceVerifyProcedure is the fully-qualified name of the ClusterService's Verify RPC.
+	ClusterServiceVerifyProcedure = "/fairlane.v1.ClusterService/Verify"
+	// ClusterServiceRemoveNodeProcedure is the fully-qualified name of the ClusterService's RemoveNode
+	// RPC.
+	ClusterServiceRemoveNodeProcedure = "/fairlane.v1.ClusterService/RemoveNode"
+	// ClusterServicePromoteNodeProcedure is the fully-qualified name of the ClusterService's
+	// PromoteNode RPC.
+	ClusterServicePromoteNodeProcedure = "/fairlane.v1.ClusterService/PromoteNode"
+	// ClusterServiceDemoteNodeProcedure is the fully-qualified name of the ClusterService's DemoteNode
+	// RPC.
+	ClusterServiceDemoteNodeProcedure = "/fairlane.v1.ClusterService/DemoteNode"
+	// ClusterServiceTransferLeadershipProcedure is the fully-qualified name of the ClusterService's
+	// TransferLeadership RPC.
+	ClusterServiceTransferLeadershipProcedure = "/fairlane.v1.ClusterService/TransferLeadership"
+	// ClusterServiceLeaveProcedure is the fully-qualified name of the ClusterService's Leave RPC.
+	ClusterServiceLeaveProcedure = "/fairlane.v1.ClusterService/Leave"
+	// ClusterServiceSetClockProcedure is the fully-qualified name of the ClusterService's SetClock RPC.
+	ClusterServiceSetClockProcedure = "/fairlane.v1.ClusterService/SetClock"
+	// ClusterServiceSetLogLevelProcedure is the fully-qualified name of the ClusterService's
+	// SetLogLevel RPC.
+	ClusterServiceSetLogLevelProcedure = "/fairlane.v1.ClusterService/SetLogLevel"
+	// ClusterServiceReadLogProcedure is the fully-qualified name of the ClusterService's ReadLog RPC.
+	ClusterServiceReadLogProcedure = "/fairlane.v1.ClusterService/ReadLog"
 	// ClusterServiceReadIndexProcedure is the fully-qualified name of the ClusterService's ReadIndex
 	// RPC.
 	ClusterServiceReadIndexProcedure = "/fairlane.v1.ClusterService/ReadIndex"
@@ -70,8 +102,31 @@ type ClusterServiceClient interface {
 	Checkpoint(context.Context, *v1.CheckpointRequest) (*v1.CheckpointResponse, error)
 	// Digest of this node at the index of a checkpoint; waits for it up to wait_ms. Never forwarded.
 	Digest(context.Context, *v1.DigestRequest) (*v1.DigestResponse, error)
-	// Join adds the calling node to the cluster, or changes its addresses. Forwarded to the leader.
+	// Join adds the calling node to the cluster, or changes its addresses. Forwarded to the leader. For nodes.
 	Join(context.Context, *v1.JoinRequest) (*v1.JoinResponse, error)
+	// Introduce tells who answers: it needs no leader and is never forwarded. For nodes, which find and judge each other by it.
+	Introduce(context.Context, *v1.IntroduceRequest) (*v1.IntroduceResponse, error)
+	// ConfirmBootstrap asks a fresh node whether it sees the same set of fresh nodes, and binds it to that set. Never forwarded. For nodes.
+	ConfirmBootstrap(context.Context, *v1.ConfirmBootstrapRequest) (*v1.ConfirmBootstrapResponse, error)
+	// ListNodes: what every member says of itself, asked now; a member that does not answer in 2 s is reported so.
+	ListNodes(context.Context, *v1.ListNodesRequest) (*v1.ListNodesResponse, error)
+	// Verify compares the digests of all members at one index.
+	Verify(context.Context, *v1.VerifyRequest) (*v1.VerifyResponse, error)
+	// RemoveNode takes a node out of the cluster for good. PromoteNode makes a member a voter, DemoteNode one that only follows. One change at a
+	// time, never below a working majority.
+	RemoveNode(context.Context, *v1.RemoveNodeRequest) (*v1.RemoveNodeResponse, error)
+	PromoteNode(context.Context, *v1.PromoteNodeRequest) (*v1.PromoteNodeResponse, error)
+	DemoteNode(context.Context, *v1.DemoteNodeRequest) (*v1.DemoteNodeResponse, error)
+	// TransferLeadership to a node, or to the one that has most of the log.
+	TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error)
+	// Leave takes the node that answers out of the cluster and ends its process. Never forwarded.
+	Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error)
+	// SetClock sets the cluster's clock back to the leader's.
+	SetClock(context.Context, *v1.SetClockRequest) (*v1.SetClockResponse, error)
+	// SetLogLevel of the node that answers, until it ends. Never forwarded.
+	SetLogLevel(context.Context, *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error)
+	// ReadLog gives entries of the log of the node that answers, in words. Never forwarded.
+	ReadLog(context.Context, *v1.ReadLogRequest) (*v1.ReadLogResponse, error)
 	// ReadIndex gives the leader's applied index after a shared empty batch, for linearizable reads on followers.
 	ReadIndex(context.Context, *v1.ReadIndexRequest) (*v1.ReadIndexResponse, error)
 	// ExplainIndex tells for each claim that the log entry at index decided why it got its job. The last 16,384 claims are kept.
@@ -129,6 +184,80 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(clusterServiceMethods.ByName("Join")),
 			connect.WithClientOptions(opts...),
 		),
+		introduce: connect.NewClient[v1.IntroduceRequest, v1.IntroduceResponse](
+			httpClient,
+			baseURL+ClusterServiceIntroduceProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("Introduce")),
+			connect.WithClientOptions(opts...),
+		),
+		confirmBootstrap: connect.NewClient[v1.ConfirmBootstrapRequest, v1.ConfirmBootstrapResponse](
+			httpClient,
+			baseURL+ClusterServiceConfirmBootstrapProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("ConfirmBootstrap")),
+			connect.WithClientOptions(opts...),
+		),
+		listNodes: connect.NewClient[v1.ListNodesRequest, v1.ListNodesResponse](
+			httpClient,
+			baseURL+ClusterServiceListNodesProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("ListNodes")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		verify: connect.NewClient[v1.VerifyRequest, v1.VerifyResponse](
+			httpClient,
+			baseURL+ClusterServiceVerifyProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("Verify")),
+			connect.WithClientOptions(opts...),
+		),
+		removeNode: connect.NewClient[v1.RemoveNodeRequest, v1.RemoveNodeResponse](
+			httpClient,
+			baseURL+ClusterServiceRemoveNodeProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("RemoveNode")),
+			connect.WithClientOptions(opts...),
+		),
+		promoteNode: connect.NewClient[v1.PromoteNodeRequest, v1.PromoteNodeResponse](
+			httpClient,
+			baseURL+ClusterServicePromoteNodeProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("PromoteNode")),
+			connect.WithClientOptions(opts...),
+		),
+		demoteNode: connect.NewClient[v1.DemoteNodeRequest, v1.DemoteNodeResponse](
+			httpClient,
+			baseURL+ClusterServiceDemoteNodeProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("DemoteNode")),
+			connect.WithClientOptions(opts...),
+		),
+		transferLeadership: connect.NewClient[v1.TransferLeadershipRequest, v1.TransferLeadershipResponse](
+			httpClient,
+			baseURL+ClusterServiceTransferLeadershipProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("TransferLeadership")),
+			connect.WithClientOptions(opts...),
+		),
+		leave: connect.NewClient[v1.LeaveRequest, v1.LeaveResponse](
+			httpClient,
+			baseURL+ClusterServiceLeaveProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("Leave")),
+			connect.WithClientOptions(opts...),
+		),
+		setClock: connect.NewClient[v1.SetClockRequest, v1.SetClockResponse](
+			httpClient,
+			baseURL+ClusterServiceSetClockProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("SetClock")),
+			connect.WithClientOptions(opts...),
+		),
+		setLogLevel: connect.NewClient[v1.SetLogLevelRequest, v1.SetLogLevelResponse](
+			httpClient,
+			baseURL+ClusterServiceSetLogLevelProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("SetLogLevel")),
+			connect.WithClientOptions(opts...),
+		),
+		readLog: connect.NewClient[v1.ReadLogRequest, v1.ReadLogResponse](
+			httpClient,
+			baseURL+ClusterServiceReadLogProcedure,
+			connect.WithSchema(clusterServiceMethods.ByName("ReadLog")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		readIndex: connect.NewClient[v1.ReadIndexRequest, v1.ReadIndexResponse](
 			httpClient,
 			baseURL+ClusterServiceReadIndexProcedure,
@@ -153,15 +282,27 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 
 // clusterServiceClient implements ClusterServiceClient.
 type clusterServiceClient struct {
-	status       *connect.Client[v1.StatusRequest, v1.StatusResponse]
-	getSettings  *connect.Client[v1.GetSettingsRequest, v1.GetSettingsResponse]
-	setSettings  *connect.Client[v1.SetSettingsRequest, v1.SetSettingsResponse]
-	checkpoint   *connect.Client[v1.CheckpointRequest, v1.CheckpointResponse]
-	digest       *connect.Client[v1.DigestRequest, v1.DigestResponse]
-	join         *connect.Client[v1.JoinRequest, v1.JoinResponse]
-	readIndex    *connect.Client[v1.ReadIndexRequest, v1.ReadIndexResponse]
-	explainIndex *connect.Client[v1.ExplainIndexRequest, v1.ExplainIndexResponse]
-	recordTrace  *connect.Client[v1.RecordTraceRequest, v1.RecordTraceResponse]
+	status             *connect.Client[v1.StatusRequest, v1.StatusResponse]
+	getSettings        *connect.Client[v1.GetSettingsRequest, v1.GetSettingsResponse]
+	setSettings        *connect.Client[v1.SetSettingsRequest, v1.SetSettingsResponse]
+	checkpoint         *connect.Client[v1.CheckpointRequest, v1.CheckpointResponse]
+	digest             *connect.Client[v1.DigestRequest, v1.DigestResponse]
+	join               *connect.Client[v1.JoinRequest, v1.JoinResponse]
+	introduce          *connect.Client[v1.IntroduceRequest, v1.IntroduceResponse]
+	confirmBootstrap   *connect.Client[v1.ConfirmBootstrapRequest, v1.ConfirmBootstrapResponse]
+	listNodes          *connect.Client[v1.ListNodesRequest, v1.ListNodesResponse]
+	verify             *connect.Client[v1.VerifyRequest, v1.VerifyResponse]
+	removeNode         *connect.Client[v1.RemoveNodeRequest, v1.RemoveNodeResponse]
+	promoteNode        *connect.Client[v1.PromoteNodeRequest, v1.PromoteNodeResponse]
+	demoteNode         *connect.Client[v1.DemoteNodeRequest, v1.DemoteNodeResponse]
+	transferLeadership *connect.Client[v1.TransferLeadershipRequest, v1.TransferLeadershipResponse]
+	leave              *connect.Client[v1.LeaveRequest, v1.LeaveResponse]
+	setClock           *connect.Client[v1.SetClockRequest, v1.SetClockResponse]
+	setLogLevel        *connect.Client[v1.SetLogLevelRequest, v1.SetLogLevelResponse]
+	readLog            *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
+	readIndex          *connect.Client[v1.ReadIndexRequest, v1.ReadIndexResponse]
+	explainIndex       *connect.Client[v1.ExplainIndexRequest, v1.ExplainIndexResponse]
+	recordTrace        *connect.Client[v1.RecordTraceRequest, v1.RecordTraceResponse]
 }
 
 // Status calls fairlane.v1.ClusterService.Status.
@@ -218,6 +359,114 @@ func (c *clusterServiceClient) Join(ctx context.Context, req *v1.JoinRequest) (*
 	return nil, err
 }
 
+// Introduce calls fairlane.v1.ClusterService.Introduce.
+func (c *clusterServiceClient) Introduce(ctx context.Context, req *v1.IntroduceRequest) (*v1.IntroduceResponse, error) {
+	response, err := c.introduce.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ConfirmBootstrap calls fairlane.v1.ClusterService.ConfirmBootstrap.
+func (c *clusterServiceClient) ConfirmBootstrap(ctx context.Context, req *v1.ConfirmBootstrapRequest) (*v1.ConfirmBootstrapResponse, error) {
+	response, err := c.confirmBootstrap.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListNodes calls fairlane.v1.ClusterService.ListNodes.
+func (c *clusterServiceClient) ListNodes(ctx context.Context, req *v1.ListNodesRequest) (*v1.ListNodesResponse, error) {
+	response, err := c.listNodes.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Verify calls fairlane.v1.ClusterService.Verify.
+func (c *clusterServiceClient) Verify(ctx context.Context, req *v1.VerifyRequest) (*v1.VerifyResponse, error) {
+	response, err := c.verify.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveNode calls fairlane.v1.ClusterService.RemoveNode.
+func (c *clusterServiceClient) RemoveNode(ctx context.Context, req *v1.RemoveNodeRequest) (*v1.RemoveNodeResponse, error) {
+	response, err := c.removeNode.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PromoteNode calls fairlane.v1.ClusterService.PromoteNode.
+func (c *clusterServiceClient) PromoteNode(ctx context.Context, req *v1.PromoteNodeRequest) (*v1.PromoteNodeResponse, error) {
+	response, err := c.promoteNode.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DemoteNode calls fairlane.v1.ClusterService.DemoteNode.
+func (c *clusterServiceClient) DemoteNode(ctx context.Context, req *v1.DemoteNodeRequest) (*v1.DemoteNodeResponse, error) {
+	response, err := c.demoteNode.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TransferLeadership calls fairlane.v1.ClusterService.TransferLeadership.
+func (c *clusterServiceClient) TransferLeadership(ctx context.Context, req *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error) {
+	response, err := c.transferLeadership.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Leave calls fairlane.v1.ClusterService.Leave.
+func (c *clusterServiceClient) Leave(ctx context.Context, req *v1.LeaveRequest) (*v1.LeaveResponse, error) {
+	response, err := c.leave.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetClock calls fairlane.v1.ClusterService.SetClock.
+func (c *clusterServiceClient) SetClock(ctx context.Context, req *v1.SetClockRequest) (*v1.SetClockResponse, error) {
+	response, err := c.setClock.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetLogLevel calls fairlane.v1.ClusterService.SetLogLevel.
+func (c *clusterServiceClient) SetLogLevel(ctx context.Context, req *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error) {
+	response, err := c.setLogLevel.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReadLog calls fairlane.v1.ClusterService.ReadLog.
+func (c *clusterServiceClient) ReadLog(ctx context.Context, req *v1.ReadLogRequest) (*v1.ReadLogResponse, error) {
+	response, err := c.readLog.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ReadIndex calls fairlane.v1.ClusterService.ReadIndex.
 func (c *clusterServiceClient) ReadIndex(ctx context.Context, req *v1.ReadIndexRequest) (*v1.ReadIndexResponse, error) {
 	response, err := c.readIndex.CallUnary(ctx, connect.NewRequest(req))
@@ -252,8 +501,31 @@ type ClusterServiceHandler interface {
 	Checkpoint(context.Context, *v1.CheckpointRequest) (*v1.CheckpointResponse, error)
 	// Digest of this node at the index of a checkpoint; waits for it up to wait_ms. Never forwarded.
 	Digest(context.Context, *v1.DigestRequest) (*v1.DigestResponse, error)
-	// Join adds the calling node to the cluster, or changes its addresses. Forwarded to the leader.
+	// Join adds the calling node to the cluster, or changes its addresses. Forwarded to the leader. For nodes.
 	Join(context.Context, *v1.JoinRequest) (*v1.JoinResponse, error)
+	// Introduce tells who answers: it needs no leader and is never forwarded. For nodes, which find and judge each other by it.
+	Introduce(context.Context, *v1.IntroduceRequest) (*v1.IntroduceResponse, error)
+	// ConfirmBootstrap asks a fresh node whether it sees the same set of fresh nodes, and binds it to that set. Never forwarded. For nodes.
+	ConfirmBootstrap(context.Context, *v1.ConfirmBootstrapRequest) (*v1.ConfirmBootstrapResponse, error)
+	// ListNodes: what every member says of itself, asked now; a member that does not answer in 2 s is reported so.
+	ListNodes(context.Context, *v1.ListNodesRequest) (*v1.ListNodesResponse, error)
+	// Verify compares the digests of all members at one index.
+	Verify(context.Context, *v1.VerifyRequest) (*v1.VerifyResponse, error)
+	// RemoveNode takes a node out of the cluster for good. PromoteNode makes a member a voter, DemoteNode one that only follows. One change at a
+	// time, never below a working majority.
+	RemoveNode(context.Context, *v1.RemoveNodeRequest) (*v1.RemoveNodeResponse, error)
+	PromoteNode(context.Context, *v1.PromoteNodeRequest) (*v1.PromoteNodeResponse, error)
+	DemoteNode(context.Context, *v1.DemoteNodeRequest) (*v1.DemoteNodeResponse, error)
+	// TransferLeadership to a node, or to the one that has most of the log.
+	TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error)
+	// Leave takes the node that answers out of the cluster and ends its process. Never forwarded.
+	Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error)
+	// SetClock sets the cluster's clock back to the leader's.
+	SetClock(context.Context, *v1.SetClockRequest) (*v1.SetClockResponse, error)
+	// SetLogLevel of the node that answers, until it ends. Never forwarded.
+	SetLogLevel(context.Context, *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error)
+	// ReadLog gives entries of the log of the node that answers, in words. Never forwarded.
+	ReadLog(context.Context, *v1.ReadLogRequest) (*v1.ReadLogResponse, error)
 	// ReadIndex gives the leader's applied index after a shared empty batch, for linearizable reads on followers.
 	ReadIndex(context.Context, *v1.ReadIndexRequest) (*v1.ReadIndexResponse, error)
 	// ExplainIndex tells for each claim that the log entry at index decided why it got its job. The last 16,384 claims are kept.
@@ -307,6 +579,80 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 		connect.WithSchema(clusterServiceMethods.ByName("Join")),
 		connect.WithHandlerOptions(opts...),
 	)
+	clusterServiceIntroduceHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceIntroduceProcedure,
+		svc.Introduce,
+		connect.WithSchema(clusterServiceMethods.ByName("Introduce")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceConfirmBootstrapHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceConfirmBootstrapProcedure,
+		svc.ConfirmBootstrap,
+		connect.WithSchema(clusterServiceMethods.ByName("ConfirmBootstrap")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceListNodesHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceListNodesProcedure,
+		svc.ListNodes,
+		connect.WithSchema(clusterServiceMethods.ByName("ListNodes")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceVerifyHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceVerifyProcedure,
+		svc.Verify,
+		connect.WithSchema(clusterServiceMethods.ByName("Verify")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceRemoveNodeHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceRemoveNodeProcedure,
+		svc.RemoveNode,
+		connect.WithSchema(clusterServiceMethods.ByName("RemoveNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServicePromoteNodeHandler := connect.NewUnaryHandlerSimple(
+		ClusterServicePromoteNodeProcedure,
+		svc.PromoteNode,
+		connect.WithSchema(clusterServiceMethods.ByName("PromoteNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceDemoteNodeHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceDemoteNodeProcedure,
+		svc.DemoteNode,
+		connect.WithSchema(clusterServiceMethods.ByName("DemoteNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceTransferLeadershipHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceTransferLeadershipProcedure,
+		svc.TransferLeadership,
+		connect.WithSchema(clusterServiceMethods.ByName("TransferLeadership")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceLeaveHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceLeaveProcedure,
+		svc.Leave,
+		connect.WithSchema(clusterServiceMethods.ByName("Leave")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceSetClockHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceSetClockProcedure,
+		svc.SetClock,
+		connect.WithSchema(clusterServiceMethods.ByName("SetClock")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceSetLogLevelHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceSetLogLevelProcedure,
+		svc.SetLogLevel,
+		connect.WithSchema(clusterServiceMethods.ByName("SetLogLevel")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterServiceReadLogHandler := connect.NewUnaryHandlerSimple(
+		ClusterServiceReadLogProcedure,
+		svc.ReadLog,
+		connect.WithSchema(clusterServiceMethods.ByName("ReadLog")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	clusterServiceReadIndexHandler := connect.NewUnaryHandlerSimple(
 		ClusterServiceReadIndexProcedure,
 		svc.ReadIndex,
@@ -340,6 +686,30 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 			clusterServiceDigestHandler.ServeHTTP(w, r)
 		case ClusterServiceJoinProcedure:
 			clusterServiceJoinHandler.ServeHTTP(w, r)
+		case ClusterServiceIntroduceProcedure:
+			clusterServiceIntroduceHandler.ServeHTTP(w, r)
+		case ClusterServiceConfirmBootstrapProcedure:
+			clusterServiceConfirmBootstrapHandler.ServeHTTP(w, r)
+		case ClusterServiceListNodesProcedure:
+			clusterServiceListNodesHandler.ServeHTTP(w, r)
+		case ClusterServiceVerifyProcedure:
+			clusterServiceVerifyHandler.ServeHTTP(w, r)
+		case ClusterServiceRemoveNodeProcedure:
+			clusterServiceRemoveNodeHandler.ServeHTTP(w, r)
+		case ClusterServicePromoteNodeProcedure:
+			clusterServicePromoteNodeHandler.ServeHTTP(w, r)
+		case ClusterServiceDemoteNodeProcedure:
+			clusterServiceDemoteNodeHandler.ServeHTTP(w, r)
+		case ClusterServiceTransferLeadershipProcedure:
+			clusterServiceTransferLeadershipHandler.ServeHTTP(w, r)
+		case ClusterServiceLeaveProcedure:
+			clusterServiceLeaveHandler.ServeHTTP(w, r)
+		case ClusterServiceSetClockProcedure:
+			clusterServiceSetClockHandler.ServeHTTP(w, r)
+		case ClusterServiceSetLogLevelProcedure:
+			clusterServiceSetLogLevelHandler.ServeHTTP(w, r)
+		case ClusterServiceReadLogProcedure:
+			clusterServiceReadLogHandler.ServeHTTP(w, r)
 		case ClusterServiceReadIndexProcedure:
 			clusterServiceReadIndexHandler.ServeHTTP(w, r)
 		case ClusterServiceExplainIndexProcedure:
@@ -377,6 +747,54 @@ func (UnimplementedClusterServiceHandler) Digest(context.Context, *v1.DigestRequ
 
 func (UnimplementedClusterServiceHandler) Join(context.Context, *v1.JoinRequest) (*v1.JoinResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.Join is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) Introduce(context.Context, *v1.IntroduceRequest) (*v1.IntroduceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.Introduce is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) ConfirmBootstrap(context.Context, *v1.ConfirmBootstrapRequest) (*v1.ConfirmBootstrapResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.ConfirmBootstrap is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) ListNodes(context.Context, *v1.ListNodesRequest) (*v1.ListNodesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.ListNodes is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) Verify(context.Context, *v1.VerifyRequest) (*v1.VerifyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.Verify is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) RemoveNode(context.Context, *v1.RemoveNodeRequest) (*v1.RemoveNodeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.RemoveNode is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) PromoteNode(context.Context, *v1.PromoteNodeRequest) (*v1.PromoteNodeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.PromoteNode is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) DemoteNode(context.Context, *v1.DemoteNodeRequest) (*v1.DemoteNodeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.DemoteNode is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) TransferLeadership(context.Context, *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.TransferLeadership is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.Leave is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) SetClock(context.Context, *v1.SetClockRequest) (*v1.SetClockResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.SetClock is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) SetLogLevel(context.Context, *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.SetLogLevel is not implemented"))
+}
+
+func (UnimplementedClusterServiceHandler) ReadLog(context.Context, *v1.ReadLogRequest) (*v1.ReadLogResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.ClusterService.ReadLog is not implemented"))
 }
 
 func (UnimplementedClusterServiceHandler) ReadIndex(context.Context, *v1.ReadIndexRequest) (*v1.ReadIndexResponse, error) {
