@@ -103,6 +103,10 @@ func (c *chaos) table(r *history.Result, took time.Duration) string {
 	if c.plan.Clocks {
 		row("wall clock ahead of real time, at most", "%v", c.ahead())
 	}
+	if c.plan.Changes > 0 {
+		row("changes of the members", "%d", c.faults.Load())
+		row("longest time without an acknowledgement", "%v", c.leaderless[1].Round(time.Millisecond))
+	}
 	row("first write after such a fault", "median %v, worst %v", c.failovers[len(c.failovers)/2].Round(time.Millisecond),
 		c.failovers[len(c.failovers)-1].Round(time.Millisecond))
 	row("jobs acknowledged", "%d in %v (%.0f jobs/s)", r.Acknowledged, took.Round(100*time.Millisecond), float64(r.Acknowledged)/took.Seconds())

@@ -10,15 +10,17 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/fairlane-scheduler/fairlane/e2e/harness"
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
 
-// formerVersion is the last commit of rules 2, before schedules.
-const formerVersion = "d3cb9a1"
+// formerVersion is the last commit of rules 3, before what operators need.
+const formerVersion = "925c0ad"
 
-// TestRollingUpgrade: a cluster of the former version is upgraded node by node under load, with one step back in between. Nothing is lost, all nodes
-// have one digest at every stage, what needs the new rules is refused until the last node is upgraded, and works then.
+// TestRollingUpgrade: a cluster of the former version is upgraded node by node under load, with one step back in between. Nothing is lost, a
+// schedule goes on, all nodes have one digest at every stage, what needs the new rules is refused until the last node is upgraded, and works then.
 func TestRollingUpgrade(t *testing.T) {
 	t.Parallel()
 	former := buildFormer(t)
@@ -27,6 +29,7 @@ func TestRollingUpgrade(t *testing.T) {
 	t.Cleanup(cancel)
 	jobs := &upgradeLoad{cluster: cluster}
 	stop := jobs.start(ctx, t)
+	ticking := startTicking(ctx, t, cluster)
 	for _, step := range []struct {
 		node int
 		to   string
@@ -41,34 +44,33 @@ func TestRollingUpgrade(t *testing.T) {
 		}
 		_ = sleep(ctx, 1500*time.Millisecond)
 		cluster.CheckDigests(t)
-		if step.node != 1 {
-			if reason := putReason(ctx, cluster); reason != "CLUSTER_TOO_OLD" && reason != "UNKNOWN_METHOD" { // an old leader does not know the call
-				t.Errorf("a schedule in a mixed cluster: %q", reason)
-			}
+		if reason := clockReason(ctx, cluster); step.node != 1 && reason != "CLUSTER_TOO_OLD" && reason != "UNKNOWN_METHOD" { // an old leader does not know the call
+			t.Errorf("set-clock in a mixed cluster: %q", reason)
 		}
 	}
 	raised := time.Now()
-	for putReason(ctx, cluster) != "" {
+	for clockReason(ctx, cluster) != "CLOCK_NOT_AHEAD" {
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {
-			t.Fatalf("the rules do not rise: %s", putReason(ctx, cluster))
+			t.Fatalf("the rules do not rise: %s", clockReason(ctx, cluster))
 		}
 	}
-	t.Logf("%v after the last node was ready a schedule could be put", time.Since(raised).Round(10*time.Millisecond))
+	t.Logf("%v after the last node was ready set-clock was understood", time.Since(raised).Round(10*time.Millisecond))
+	ticking(t)
 	stop()
 	jobs.check(ctx, t)
 	cluster.CheckDigests(t)
 }
 
-func putReason(ctx context.Context, cluster *harness.Cluster) string {
+// clockReason is why the clock was not set back: by rules 4, because there is nothing to set back.
+func clockReason(ctx context.Context, cluster *harness.Cluster) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := cluster.Nodes[2].Dial().Schedules.PutSchedule(ctx, &fairlanev1.PutScheduleRequest{Schedule: &fairlanev1.Schedule{
-		Name: "s", Spec: "@hourly", Job: &fairlanev1.NewJob{Kind: "k"}}})
-	if err == nil {
-		return ""
-	}
-	if reason := harness.Reason(err); reason != "" {
+	_, err := cluster.Nodes[2].Dial().Cluster.SetClock(ctx, &fairlanev1.SetClockRequest{})
+	if reason := harness.Reason(err); err == nil || reason != "" {
 		return reason
+	}
+	if connect.CodeOf(err) == connect.CodeUnimplemented {
+		return "UNKNOWN_METHOD"
 	}
 	return err.Error()
 }
@@ -150,4 +152,38 @@ func (l *upgradeLoad) check(ctx context.Context, t *testing.T) {
 		seen[id] = true
 	}
 	t.Logf("%d jobs through the upgrade, each succeeded in its first attempt", len(l.ids))
+}
+
+// startTicking puts a schedule of one second. The function given back checks that no second of it is unaccounted for.
+func startTicking(ctx context.Context, t *testing.T, cluster *harness.Cluster) func(*testing.T) {
+	t.Helper()
+	began := time.Now()
+	err := cluster.Any(ctx, func(ctx context.Context, api harness.API) error {
+		_, err := api.Schedules.PutSchedule(ctx, &fairlanev1.PutScheduleRequest{Schedule: &fairlanev1.Schedule{
+			Name: "tick", Spec: "@every 1s", CatchUp: fairlanev1.CatchUp_CATCH_UP_ALL, MaxInstances: 1000, Job: &fairlanev1.NewJob{Kind: "tick", Queue: "ticks"}}})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(t *testing.T) {
+		t.Helper()
+		var fired uint64
+		err := cluster.Any(ctx, func(ctx context.Context, api harness.API) error {
+			answer, err := api.Schedules.GetSchedule(ctx, &fairlanev1.GetScheduleRequest{Name: "tick"})
+			fired = answer.GetStatus().GetTotals().GetFired()
+			return err
+		})
+		seconds := time.Since(began).Seconds()
+		if err == nil { // it would keep the workers busy for ever
+			err = cluster.Any(ctx, func(ctx context.Context, api harness.API) error {
+				_, err := api.Schedules.PauseSchedule(ctx, &fairlanev1.PauseScheduleRequest{Name: "tick"})
+				return err
+			})
+		}
+		if err != nil || float64(fired) < seconds-5 || float64(fired) > seconds+1 {
+			t.Errorf("%d of the times fired in %.1f s: %v", fired, seconds, err)
+		}
+		t.Logf("a schedule of one second fired %d times in %.1f s", fired, seconds)
+	}
 }

@@ -29,10 +29,9 @@ type API struct {
 }
 
 // Dial gives the services at this node, over the connections of the cluster's tests.
-func (n *Node) Dial() API { return dial(n.cluster.http, n.API) }
+func (n *Node) Dial() API { return dial(n.cluster.http, n.URL()) }
 
-func dial(client *http.Client, address string) API {
-	base := "http://" + address
+func dial(client *http.Client, base string) API {
 	return API{
 		Jobs:    fairlanev1connect.NewJobServiceClient(client, base),
 		Workers: fairlanev1connect.NewWorkerServiceClient(client, base),
@@ -47,7 +46,7 @@ func dial(client *http.Client, address string) API {
 // DialApart gives the services at this node over one HTTP/2 connection of its own. close gives it back.
 func (n *Node) DialApart() (api API, close func()) {
 	client := newSingleClient()
-	return dial(client, n.API), client.CloseIdleConnections
+	return dial(client, n.URL()), client.CloseIdleConnections
 }
 
 // Addresses of the API of all nodes.
@@ -127,7 +126,7 @@ func (n *Node) Raw(ctx context.Context, procedure string, message proto.Message)
 	if err != nil {
 		return 0, nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.API+"/fairlane.v1."+procedure, bytes.NewReader(encoded))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, n.URL()+"/fairlane.v1."+procedure, bytes.NewReader(encoded))
 	if err != nil {
 		return 0, nil, err
 	}

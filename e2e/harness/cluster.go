@@ -2,12 +2,12 @@ package harness
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -31,7 +31,9 @@ type Options struct {
 	NodeEnv  func(node int) []string // for one node, at every start
 	FirstEnv func(node int) []string // for one node, at its first start only
 	Binary   string                  // of the first start of every node; empty: that of this version
+	NoGossip bool                    // nodes find each other by the addresses that they are given, alone
 	Patience time.Duration           // bounds one attempt of a call; 0: DefaultPatience
+	TLS      bool                    // certificates for every node; calls are made with an operator's
 }
 
 // DefaultPatience is longer than a follower holds a call for want of a leader.
@@ -44,11 +46,22 @@ type Cluster struct {
 
 	options Options
 	http    *http.Client
+	tls     *tls.Config // of calls; nil: plain text
 }
 
 // Start forms a cluster and waits until every node is ready and a voter. It ends with the test; the data folders and logs
 // are kept, and their path printed, when the test failed.
 func Start(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	c := Prepare(t, o)
+	if err := c.form(); err != nil {
+		t.Fatalf("form a cluster: %v", err)
+	}
+	return c
+}
+
+// Prepare a cluster of nodes that are not started. It ends like one of Start.
+func Prepare(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	if o.Nodes == 0 {
 		o.Nodes = 3
@@ -59,14 +72,24 @@ func Start(t testing.TB, o Options) *Cluster {
 	if o.Patience == 0 {
 		o.Patience = DefaultPatience
 	}
+	if _, err := Binary(); err != nil { // before anybody's patience begins: a busy machine builds for long
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("", "fairlane-e2e-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &Cluster{Dir: dir, options: o, http: newHTTPClient()}
 	t.Cleanup(func() { c.end(t) })
-	if err := c.form(); err != nil {
-		t.Fatalf("form a cluster: %v", err)
+	if o.TLS {
+		if err := c.makeCerts(); err != nil {
+			t.Fatalf("certificates: %v", err)
+		}
+	}
+	for range o.Nodes {
+		if _, err := c.Add(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return c
 }
@@ -91,22 +114,6 @@ func newSingleClient() *http.Client {
 }
 
 func (c *Cluster) form() error {
-	for i := range c.options.Nodes {
-		api, err := freePort()
-		if err != nil {
-			return err
-		}
-		raft, err := freePort()
-		if err != nil {
-			return err
-		}
-		n := &Node{Number: i, Binary: c.options.Binary, cluster: c, Dir: filepath.Join(c.Dir, fmt.Sprintf("node%d", i)),
-			API: fmt.Sprintf("127.0.0.1:%d", api), Raft: fmt.Sprintf("127.0.0.1:%d", raft)}
-		if err := os.MkdirAll(n.Dir, 0o700); err != nil {
-			return err
-		}
-		c.Nodes = append(c.Nodes, n)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
 	for _, n := range c.Nodes {

@@ -18,8 +18,11 @@ type Node struct {
 	Number int    // from 0
 	API    string // host:port
 	Raft   string // host:port
+	Gossip string // host:port, or "off"
 	Dir    string // holds data/ and node.log
 	Binary string // of the next start; empty: that of this version
+	// Enter are the flags of the next start by which the node finds or begins its cluster; nil: the first one bootstraps, the others join it.
+	Enter []string
 
 	cluster *Cluster
 	command *exec.Cmd     // nil before the first start
@@ -33,6 +36,12 @@ func (n *Node) serverArgs() []string {
 		"--listen", n.API,
 		"--raft", n.Raft,
 		"--log-store", n.cluster.options.LogStore,
+	}
+	if n.cluster.tls != nil {
+		args = append(args, n.cluster.CertFlags(n.certName())...)
+	}
+	if n.Enter != nil {
+		return append(args, n.Enter...)
 	}
 	if n.Number == 0 {
 		return append(args, "--bootstrap")
@@ -66,7 +75,8 @@ func (n *Node) Start(env ...string) error {
 	fmt.Fprintf(log, "--- start %s %v\n", time.Now().UTC().Format("15:04:05.000"), env)
 	command := exec.Command(binary, n.serverArgs()...)
 	command.Stdout, command.Stderr = log, log
-	command.Env = append(os.Environ(), "FAIRLANE_CUT_FILE="+n.cutFile())
+	// In the environment, not as a flag: former versions do not know it.
+	command.Env = append(os.Environ(), "FAIRLANE_CUT_FILE="+n.cutFile(), "FAIRLANE_GOSSIP="+n.Gossip, "FAIRLANE_PROMOTE_AFTER=300ms")
 	command.Env = append(command.Env, n.cluster.options.Env...)
 	if n.cluster.options.NodeEnv != nil {
 		command.Env = append(command.Env, n.cluster.options.NodeEnv(n.Number)...)
@@ -125,6 +135,9 @@ func (n *Node) Stop(patience time.Duration) error {
 	}
 }
 
+// Signal the process.
+func (n *Node) Signal(s syscall.Signal) error { return n.command.Process.Signal(s) }
+
 // Freeze stops the process in its tracks (SIGSTOP). Thaw lets it go on.
 func (n *Node) Freeze() error { return n.command.Process.Signal(syscall.SIGSTOP) }
 
@@ -153,7 +166,7 @@ func (n *Node) Exited() <-chan struct{} { return n.exited }
 func (n *Node) WaitReady(ctx context.Context) error {
 	last := "no answer yet"
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.API+"/readyz", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/readyz", nil)
 		if err != nil {
 			return err
 		}
