@@ -93,13 +93,16 @@ func callFor[S, Req, Res any](ctx context.Context, a *app, limit time.Duration, 
 		var last error
 		for _, endpoint := range a.endpoints {
 			res, err := method(service(a.httpClient, a.baseURL(endpoint)), ctx, req)
-			if err == nil || connect.CodeOf(err) != connect.CodeUnavailable {
+			if err == nil {
+				return res, nil
+			}
+			switch {
+			case isRefused(err): // also by a machine that is off: the connection timed out, whatever the code
+				refused++
+			case connect.CodeOf(err) != connect.CodeUnavailable:
 				return res, err
 			}
 			last = err
-			if isRefused(err) {
-				refused++
-			}
 		}
 		if refused == len(a.endpoints) {
 			return nil, unreachable(a.endpoints, last)
