@@ -157,7 +157,10 @@ func (g *Grid) Next(afterMs int64) (ms int64, ok bool) {
 	default:
 		ms = g.onceMs
 	}
-	return ms, ms >= low && ms <= g.highMs
+	if ms < low || ms > g.highMs {
+		return 0, false
+	}
+	return ms, true
 }
 
 // Anchor gives anchor_ms and next_ms of a definition that is put now. An interval without a start counts from now; one with a start from there. next_ms
