@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -231,7 +232,7 @@ func (g *gossip) members() []GossipMember {
 	for _, m := range g.alive {
 		out = append(out, m)
 	}
-	slices.SortFunc(out, func(a, b GossipMember) int { return compare(a.ID, b.ID) })
+	slices.SortFunc(out, func(a, b GossipMember) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
 

@@ -1,14 +1,11 @@
 package cluster
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 
 	"github.com/hashicorp/memberlist"
 )
-
-func compare(a, b string) int { return cmp.Compare(a, b) }
 
 // gossipDelegate says what this node is. Messages of its own gossip has none: what others send as such is dropped.
 type gossipDelegate struct{ *gossip }

@@ -301,6 +301,9 @@ func TestRemovedNodeEnds(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the removed node goes on")
 	}
+	if err := w.nodes[0].AddNode(w.limit(10*time.Second), id, "127.0.0.1:1", "", fsm.Rules); !errors.As(err, &removed) {
+		t.Errorf("the leader takes a removed node in: %v", err)
+	}
 	w.close(node)
 	w.drop(node)
 	if _, err := Open(w.config(dir)); !errors.As(err, &removed) || removed.ID != id || !strings.Contains(err.Error(), "--rejoin") {

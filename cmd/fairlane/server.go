@@ -30,8 +30,9 @@ func newServerCmd(a *app) *cobra.Command { return serverCmd(a, &serverFlags{}) }
 func serverCmd(a *app, f *serverFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "server", Short: "Run a node of the cluster", Args: cobra.NoArgs,
-		Long: `Run a node of the cluster. The first node of a new cluster takes --bootstrap, each further one --join; both may stay in
-place for later starts. SIGTERM hands leadership over, answers what waits, closes the stores and ends; a second one ends
+		Long: `Run a node of the cluster. Three nodes that are started together take --bootstrap-expect 3 and --join; or the first one takes
+--bootstrap, and each further one --join. All of it may stay in place for later starts. With --tls-ca, --tls-cert and --tls-key both
+ports speak TLS only. SIGHUP reads certificates and gossip keys again. SIGTERM hands leadership over, answers what waits, closes the stores and ends; a second one ends
 at once. A node that must not go on (a log it does not understand) ends with exit code 70. One that ended by itself and may be started again (a
 disk that hung or was full, a leadership without effect) ends with exit code 75.`,
 		Example: `  fairlane server --data /var/lib/fairlane --bootstrap
@@ -42,7 +43,7 @@ disk that hung or was full, a leadership without effect) ends with exit code 75.
 	flags.StringVar(&f.options.data, "data", "", "`directory` of the node's state; required")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:7171", "`address` of the API; port 0 takes a free one")
 	flags.StringVar(&f.advertise, "advertise", "", "`address` at which others reach the API; default: where it listens")
-	flags.StringVar(&f.raft, "raft", "127.0.0.1:7172", "`address` for the other nodes' raft; port 0 takes a free one")
+	flags.StringVar(&f.raft, "raft", "127.0.0.1:7172", "`address` for the other nodes, for raft and calls; port 0 takes a free one")
 	flags.StringVar(&f.raftAdvertise, "raft-advertise", "", "`address` at which others reach raft; default: where it listens")
 	flags.BoolVar(&f.options.bootstrap, "bootstrap", false, "begin a new cluster of which this is the first node")
 	flags.StringSliceVar(&f.options.join, "join", nil, "API `addresses` of nodes of the cluster to join")
