@@ -333,6 +333,7 @@ func post(ctx context.Context, t *testing.T, node *harness.Node, data []byte) st
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Header.Set("Content-Type", "application/vnd.fairlane.archive")
 	transport := &http.Transport{DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
 	response, err := transport.RoundTrip(request)

@@ -20,8 +20,6 @@ const (
 	restoreTime = 5 * time.Minute
 	// digestWait is how long a node may take to get a restored state.
 	digestWait = time.Minute - time.Second
-	// archiveType is the content type of archives.
-	archiveType = "application/vnd.fairlane.archive"
 )
 
 // restoreAnswer of POST /v1/snapshot. Equal: every member answered, with one digest.
@@ -50,7 +48,7 @@ func (s *server) saveSnapshot(w http.ResponseWriter, r *http.Request) {
 		s.plainError(w, r, s.failure(err))
 		return
 	}
-	w.Header().Set("Content-Type", archiveType)
+	w.Header().Set("Content-Type", archive.ContentType)
 	w.Header().Set("Content-Disposition", `attachment; filename="fairlane.archive"`)
 	control := http.NewResponseController(w)
 	defer control.SetWriteDeadline(time.Time{})
@@ -99,11 +97,11 @@ func (s *server) restoreSnapshot(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	body := &pacedReader{r: http.MaxBytesReader(w, r.Body, archive.MaxBytes), control: http.NewResponseController(w)}
-	if !s.lead.IsLeader() {
+	if err := s.mayRestore(r); err != nil {
 		if r.Header.Get("Expect") == "" { // else nothing comes before it is asked for
 			_ = body.drain()
 		}
-		s.plainError(w, r, s.notLeader())
+		s.plainError(w, r, err)
 		return
 	}
 	restored, err := s.node.Restore(r.Context(), body, r.URL.Query().Get("from_cluster"))
@@ -124,6 +122,18 @@ func (s *server) restoreSnapshot(w http.ResponseWriter, r *http.Request) {
 		s.log.Error("after a restore the nodes were not found equal", "index", answer.Index, "nodes", answer.Nodes)
 	}
 	writeJSON(w, http.StatusOK, answer)
+}
+
+// mayRestore refuses what needs no look at the archive. Before it sends anything of this content type to a stranger a browser asks, and gets no
+// permission: so no page can replace the state of a node that its reader happens to reach.
+func (s *server) mayRestore(r *http.Request) error {
+	if kind := r.Header.Get("Content-Type"); kind != archive.ContentType {
+		return problem(Malformed, "why", "content type "+strconv.Quote(shorten(kind))+" is not served", "want", "the archive with Content-Type: "+archive.ContentType)
+	}
+	if !s.lead.IsLeader() {
+		return s.notLeader()
+	}
+	return nil
 }
 
 func (s *server) restoreFailure(body *pacedReader, err error) error {

@@ -25,6 +25,9 @@ func (n *testNode) fetch(t *testing.T, method, path string, body io.Reader) (int
 	if err != nil {
 		t.Fatal(err)
 	}
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", archive.ContentType)
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +65,16 @@ func TestSnapshotOverHTTP(t *testing.T) {
 	for query, want := range map[string]string{"?force=1": "INVALID_ARGUMENT", "?from_cluster=x": "FOREIGN_ARCHIVE"} {
 		if _, text := nodes[0].fetch(t, http.MethodPost, "/v1/snapshot"+query, bytes.NewReader(whole)); !strings.Contains(string(text), want) {
 			t.Errorf("%s: %s", query, text)
+		}
+	}
+	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"} { // what a page may send unasked
+		response, err := http.Post(nodes[0].url+"/v1/snapshot", kind, bytes.NewReader(whole))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusBadRequest {
+			t.Errorf("an archive sent as %s: %s", kind, response.Status)
 		}
 	}
 	if _, text := nodes[0].fetch(t, http.MethodPost, "/v1/snapshot", strings.NewReader("no archive")); !strings.Contains(string(text), "BAD_ARCHIVE") {

@@ -33,6 +33,9 @@ const (
 	MaxBytes = int64(len(magic)) + 4 + maxHeader + maxState + sha256.Size
 )
 
+// ContentType of an archive over HTTP.
+const ContentType = "application/vnd.fairlane.archive"
+
 // Header says what an archive holds. Read compares what it can with the state itself.
 type Header struct {
 	Format int `json:"format"`

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlane-scheduler/fairlane/client"
+	"github.com/fairlane-scheduler/fairlane/cluster/archive"
 )
 
 // maxProblem bytes of an answer that is an error.
@@ -70,6 +71,7 @@ func sendTo(ctx context.Context, a *app, endpoint, path, from string, out *resto
 		return usagef("--endpoints %s: %w", endpoint, err)
 	}
 	request.ContentLength = info.Size()
+	request.Header.Set("Content-Type", archive.ContentType)
 	request.Header.Set("Expect", "100-continue") // a node that is not the leader says so before the file is sent
 	response, err := a.do(request)
 	if err != nil {
