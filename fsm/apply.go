@@ -18,16 +18,20 @@ const Rules = 4
 // and with a sentence when an invariant is broken.
 func (m *Machine) Apply(index uint64, b *logv1.Batch) Outcome {
 	m.checkKnown(index, b)
-	m.batch = current{out: Outcome{Index: index, Epoch: m.epoch}, rules: b.GetRules()}
+	m.batch.out, m.batch.rules, m.batch.commands = Outcome{Index: index, Epoch: m.epoch}, b.GetRules(), b.GetCommands()
 	m.index, m.rules = index, max(m.rules, b.GetRules())
 	m.advanceClocks(b)
 	commands := b.GetCommands()
 	results := make([]*logv1.Result, len(commands))
-	claims := make([]bool, len(commands)) // the finish at this position has a claim part to run
+	if cap(m.parts) < len(commands) {
+		m.parts = make([]claimPart, len(commands))
+	}
+	parts := m.parts[:len(commands)] // what the finish at this position left over
 	for i, c := range commands {
 		if isEarly(c) {
 			m.batch.place = uint32(i)
-			results[i], claims[i] = m.run(c)
+			parts[i] = m.run(c)
+			results[i] = parts[i].reply.result
 		}
 	}
 	m.runTimers()
@@ -35,17 +39,18 @@ func (m *Machine) Apply(index uint64, b *logv1.Batch) Outcome {
 	for i, c := range commands {
 		m.batch.place = uint32(i)
 		switch {
-		case claims[i]:
-			m.runClaimPart(c, results[i])
+		case parts[i].next != nil:
+			m.runClaimPart(c.GetFinish(), parts[i])
 		case !isEarly(c):
-			results[i], _ = m.run(c)
+			results[i] = m.run(c).reply.result
 		}
 	}
+	clear(parts)
 	m.pumpSchedules()
 	m.gatherReady()
 	out := m.batch.out
 	out.Results, out.WallMs, out.Outputs = results, m.wall, m.grown()
-	m.batch = current{}
+	m.batch = m.batch.nextBatch()
 	return out
 }
 
@@ -102,60 +107,92 @@ func isRepeatable(c *logv1.Command) bool {
 	return c.GetRepeat() != nil
 }
 
-// run answers one command, from the stored answers if it was answered before. claimPart: a claim part is left for the last phase.
-func (m *Machine) run(c *logv1.Command) (res *logv1.Result, claimPart bool) {
+// run answers one command, from the stored answers if it was answered before. A claim part is left for the last phase.
+func (m *Machine) run(c *logv1.Command) claimPart {
 	if !isRepeatable(c) {
-		res = m.execute(c)
-		return m.stamped(res), m.hasClaimPart(c, res)
+		done := m.execute(c)
+		m.stamp(done.reply)
+		return done
 	}
 	r := c.GetRepeat()
-	hash := commandHash(c)
-	if stored, refusal := m.repeated(r, hash); refusal != nil {
-		return m.stamped(&logv1.Result{Refusal: refusal}), false
+	hash := m.commandHash(c)
+	if stored, refusal := m.repeated(r, &hash); refusal != nil {
+		refused := &reply{result: &logv1.Result{Refusal: refusal}}
+		m.stamp(refused)
+		return claimPart{reply: refused}
 	} else if stored != nil {
-		return stored, false
+		return claimPart{reply: stored}
 	}
-	res = m.stamped(m.execute(c))
+	done := m.execute(c)
+	m.stamp(done.reply)
+	res := done.reply.result
 	if (res.GetClaim().GetEmpty() == logv1.Empty_EMPTY_UNSPECIFIED || res.Refusal != nil) && !isOutdated(res.Refusal) {
-		m.storeAnswer(r, hash, res)
+		m.storeAnswer(r, &hash, done.reply)
 	}
-	return res, m.hasClaimPart(c, res)
+	return done
 }
 
-func (m *Machine) stamped(res *logv1.Result) *logv1.Result {
-	res.Index, res.Place = m.index, m.batch.place
-	return res
-}
-
-func (m *Machine) hasClaimPart(c *logv1.Command, res *logv1.Result) bool {
-	return res.Refusal == nil && c.GetFinish().GetNext() != nil
-}
+func (m *Machine) stamp(r *reply) { r.result.Index, r.result.Place = m.index, m.batch.place }
 
 // runClaimPart completes the answer of a finish. The answer may be stored already: it is this batch's own, so no snapshot has seen it.
-func (m *Machine) runClaimPart(c *logv1.Command, res *logv1.Result) {
-	f := c.GetFinish()
-	before := answerBytes(res)
-	next, refusal := m.claim(f.GetSession(), f.GetNext().GetLane())
-	if refusal != nil {
-		next = &logv1.ClaimResult{Refusal: refusal}
+func (m *Machine) runClaimPart(f *logv1.Finish, p claimPart) {
+	if refusal := m.claim(f.GetSession(), f.GetNext().GetLane(), p.next); refusal != nil {
+		p.next.Refusal = refusal
 	}
-	res.GetFinish().Next = next
-	if r := c.GetRepeat(); r != nil {
-		if a, ok := m.answers.Get(&answer{session: r.GetSession(), number: r.GetNumber()}); ok && a.result == res {
-			m.bytes += answerBytes(res) - before
-		}
+	p.reply.result.GetFinish().Next = p.next
+	p.reply.open = false
+	if stored := p.reply.bytes; stored > 0 {
+		p.reply.bytes = answerBytes(p.reply.result)
+		m.bytes += p.reply.bytes - stored
 	}
 }
 
-func (m *Machine) execute(c *logv1.Command) *logv1.Result {
-	res := &logv1.Result{}
+// execute runs a command; the claim part of a finish is left over.
+func (m *Machine) execute(c *logv1.Command) claimPart {
 	switch op := c.GetOp().(type) {
 	case *logv1.Command_Heartbeat:
-		m.heartbeat(op.Heartbeat, res)
+		r := &heartbeatReply{}
+		r.result = &r.own
+		m.heartbeat(op.Heartbeat, r)
+		return claimPart{reply: &r.reply}
+	case *logv1.Command_Finish:
+		if op.Finish.GetNext() == nil {
+			r := &finishReply{}
+			r.result = &r.own
+			m.finish(op.Finish, r)
+			return claimPart{reply: &r.reply}
+		}
+		r := &finishNextReply{}
+		r.result = &r.own
+		if m.finish(op.Finish, &r.finishReply); r.result.Refusal != nil {
+			return claimPart{reply: &r.reply}
+		}
+		r.open = true
+		return claimPart{&r.reply, &r.next}
+	case *logv1.Command_Enqueue:
+		r := &enqueueReply{}
+		r.result = &r.own
+		m.enqueue(op.Enqueue, r)
+		return claimPart{reply: &r.reply}
+	case *logv1.Command_Claim:
+		r := &claimReply{}
+		r.result = &r.own
+		if r.result.Refusal = m.claim(op.Claim.GetSession(), op.Claim.GetLane(), &r.out); r.result.Refusal == nil {
+			r.value.Claim = &r.out
+			r.result.Value = &r.value
+		}
+		return claimPart{reply: &r.reply}
+	}
+	r := &reply{result: &logv1.Result{}}
+	m.executeRare(c, r.result)
+	return claimPart{reply: r}
+}
+
+// executeRare runs a command of the kinds that are not part of every job's life.
+func (m *Machine) executeRare(c *logv1.Command, res *logv1.Result) {
+	switch op := c.GetOp().(type) {
 	case *logv1.Command_Output:
 		m.output(op.Output, res)
-	case *logv1.Command_Finish:
-		m.finish(op.Finish, res)
 	case *logv1.Command_Release:
 		m.release(op.Release, res)
 	case *logv1.Command_Register:
@@ -166,13 +203,6 @@ func (m *Machine) execute(c *logv1.Command) *logv1.Result {
 		m.drain(op.Drain, res)
 	case *logv1.Command_Deregister:
 		m.deregister(op.Deregister.GetSession(), res)
-	case *logv1.Command_Enqueue:
-		m.enqueue(op.Enqueue, res)
-	case *logv1.Command_Claim:
-		got, refusal := m.claim(op.Claim.GetSession(), op.Claim.GetLane())
-		if res.Refusal = refusal; refusal == nil {
-			res.Value = &logv1.Result_Claim{Claim: got}
-		}
 	case *logv1.Command_Cancel:
 		m.cancel(op.Cancel.GetJob(), res)
 	case *logv1.Command_Retry:
@@ -213,5 +243,4 @@ func (m *Machine) execute(c *logv1.Command) *logv1.Result {
 	default:
 		panic(&UnknownCommandError{Index: m.index, Place: int(m.batch.place), Rules: m.batch.rules})
 	}
-	return res
 }

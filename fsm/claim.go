@@ -39,21 +39,27 @@ func (m *Machine) lane(s *session, lane uint32) (logv1.Empty, *logv1.Refusal) {
 	return 0, nil
 }
 
-// claim hands out at most one job.
-func (m *Machine) claim(id uint64, lane uint32) (*logv1.ClaimResult, *logv1.Refusal) {
+// claim hands out at most one job, and fills in the answer unless it refuses.
+func (m *Machine) claim(id uint64, lane uint32, out *logv1.ClaimResult) *logv1.Refusal {
 	s, refusal := m.touch(id)
 	if refusal != nil {
-		return nil, refusal
+		return refusal
 	}
 	empty, refusal := m.lane(s, lane)
-	if refusal != nil || empty != 0 {
-		return &logv1.ClaimResult{Empty: empty, Lane: lane}, refusal
+	if refusal != nil {
+		return refusal
+	}
+	if out.Lane = lane; empty != 0 {
+		out.Empty = empty
+		return nil
 	}
 	pick, ok := m.board.Next(m.offer(s, lane))
 	if !ok {
-		return &logv1.ClaimResult{Empty: logv1.Empty_EMPTY_NOTHING, Lane: lane}, nil
+		out.Empty = logv1.Empty_EMPTY_NOTHING
+		return nil
 	}
-	return m.take(s, lane, pick), nil
+	m.take(s, lane, pick, out)
+	return nil
 }
 
 // offer is what a lane can take now.
@@ -66,7 +72,7 @@ func (m *Machine) offer(s *session, lane uint32) scheduler.Offer {
 	return o
 }
 
-func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.ClaimResult {
+func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick, out *logv1.ClaimResult) {
 	old, ok := m.jobs.Get(uint64(pick.Job.ID))
 	if !ok {
 		panic("broken invariant: the board holds a job that is not waiting")
@@ -76,25 +82,26 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 	rec := old.edit()
 	j := rec.job
 	if rec.finish != nil {
-		delete(m.finishes, rec.finish.GetFence())
+		m.finishes.drop(rec.finish.GetFence())
 		rec.finish = nil
 	}
 	j.State, j.Fence, j.Worker, j.Lane, j.StartedMs = running, fence, s.name, lane, m.wall
 	j.DueMs, j.Progress = 0, nil
 	j.Attempt++
-	j.MaxAttempts = m.maxAttempts(j)
+	l := m.limitsOf(j)
+	j.MaxAttempts = l.maxAttempts()
 	m.note(rec, logv1.StepKind_STEP_KIND_CLAIMED, 0)
 	waiting := m.board.Waiting()
 	if j.Coordinator != "" { // before its next job could take its place
 		m.board.CloseCoordinator(j.Coordinator)
 	}
 	m.put(old, rec)
-	c := claim{job: j.Id, session: s.id, lane: lane, lease: m.leaseOf(j)}
+	c := claim{job: j.Id, session: s.id, lane: lane, lease: l.lease()}
 	c.ends = later(m.lease, c.lease)
 	if j.ScheduleId != 0 {
 		m.instanceClaimed(j)
 	}
-	maxRun := m.maxRunOf(j)
+	maxRun := l.maxRun()
 	if maxRun > 0 {
 		c.runEnds = later(m.lease, maxRun)
 	}
@@ -104,7 +111,7 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 	var before turn
 	if s.user == "" {
 		before, _ = m.turns.Set(turn{user: j.User, line: pick.Line, fence: fence})
-		m.board.Served(pick.Line, j.User)
+		m.board.ServedBy(pick.Line, j.User, Fence(fence))
 	} else {
 		before, _ = m.turns.Get(turn{user: j.User, line: pick.Line})
 	}
@@ -112,7 +119,7 @@ func (m *Machine) take(s *session, lane uint32, pick scheduler.Pick) *logv1.Clai
 		m.decide(s, pick, old.job, j, before.fence, waiting)
 	}
 	m.jobEvent(JobClaimed, j)
-	return &logv1.ClaimResult{Fence: fence, Job: j, LeaseMs: c.lease, HeartbeatMs: m.heartbeatOf(j), MaxRunMs: maxRun, Lane: lane}
+	out.Fence, out.Job, out.LeaseMs, out.HeartbeatMs, out.MaxRunMs = fence, j, c.lease, l.heartbeat(), maxRun
 }
 
 // enlistClaim builds the derived parts of a live claim: slot, memory, limits, timer, coordinator.

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -140,6 +141,7 @@ type decoder struct {
 	offset  int64
 	frames  int
 	ended   bool
+	buf     []byte // of the last frame, head and body
 }
 
 func newDecoder(r io.Reader) (*decoder, error) {
@@ -172,45 +174,45 @@ func (d *decoder) read(into []byte) error {
 	return err
 }
 
-// next returns one frame; after the last one d.ended is set.
+// next returns one frame, whose body is valid until the next call; after the last one d.ended is set.
 func (d *decoder) next() (kind, []byte, error) {
-	head := make([]byte, frameHead)
-	if err := d.read(head); err != nil {
+	d.buf = append(d.buf[:0], make([]byte, frameHead)...)
+	if err := d.read(d.buf); err != nil {
 		return 0, nil, err
 	}
-	size := binary.BigEndian.Uint32(head[1:])
+	size := binary.BigEndian.Uint32(d.buf[1:])
 	if size > mostFrame {
 		return 0, nil, d.damaged("a frame is longer than any can be")
 	}
-	body, err := d.body(int(size))
-	if err != nil {
+	if err := d.body(int(size)); err != nil {
 		return 0, nil, err
 	}
+	head, body := d.buf[:frameHead], d.buf[frameHead:]
 	if binary.BigEndian.Uint32(head[5:]) != frameSum(head, body) {
 		return 0, nil, d.damaged("the check sum of the frame is wrong")
 	}
 	if kind(head[0]) == kindEnd {
 		return kindEnd, nil, d.end(body)
 	}
-	d.sum.Write(head)
-	d.sum.Write(body)
-	d.offset += int64(frameHead + len(body))
+	d.sum.Write(d.buf)
+	d.offset += int64(len(d.buf))
 	d.frames++
 	return kind(head[0]), body, nil
 }
 
-// body reads piece by piece: a damaged length must not allocate much.
-func (d *decoder) body(size int) ([]byte, error) {
+// body appends the body to the buffer, piece by piece: a damaged length must not allocate much.
+func (d *decoder) body(size int) error {
 	const piece = 1 << 20
-	body := make([]byte, 0, min(size, piece))
-	for len(body) < size {
-		at := len(body)
-		body = append(body, make([]byte, min(piece, size-at))...)
-		if err := d.read(body[at:]); err != nil {
-			return nil, err
+	for left := size; left > 0; {
+		n := min(piece, left)
+		at := len(d.buf)
+		d.buf = slices.Grow(d.buf, n)[:at+n]
+		if err := d.read(d.buf[at:]); err != nil {
+			return err
 		}
+		left -= n
 	}
-	return body, nil
+	return nil
 }
 
 func (d *decoder) end(body []byte) error {

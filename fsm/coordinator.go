@@ -93,7 +93,7 @@ func (m *Machine) leaveBoard(j *logv1.Job) {
 // headReady notes that the head of a coordinator stands in the lines since just now.
 func (m *Machine) headReady(coordinator string) {
 	if id, stands, found := m.board.Head(coordinator); found && stands {
-		m.batch.ready = append(m.batch.ready, uint64(id))
+		m.noteReady(uint64(id), nil)
 	}
 }
 

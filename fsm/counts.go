@@ -12,15 +12,20 @@ import (
 type queueLive struct {
 	counts  [cancelled + 1]int64 // jobs by state
 	running int64                // live claims, whatever the job's state
-	users   map[string]int64     // live claims by user
-	waits   map[string]int64     // pending jobs by user
-	busy    int64                // users with one or the other
-	closed  bool                 // paused, or running is at the limit
-	shut    map[string]bool      // users at their limit in this queue
+	users   map[string]*queueUser
+	closed  bool               // paused, or running is at the limit
+	rec     *logv1.QueueRecord // as in queues
 
 	history  *btree.BTreeG[stamp] // (finished, job) of final jobs without a live claim
 	retain   int64                // its entry in retainEnds
 	retained bool                 // it has one
+}
+
+// queueUser is derived from the jobs and claims of a user in a queue. It is kept while one of the counts is not 0.
+type queueUser struct {
+	running int64 // live claims
+	waits   int64 // pending jobs
+	shut    bool  // running is at the limit in this queue
 }
 
 // userLive is derived from the jobs and claims of a user.
@@ -77,14 +82,16 @@ func (m *Machine) forgetUser(end nameStamp) {
 // countRunning counts a live claim that came or went.
 func (m *Machine) countRunning(queue, user string, by int64) {
 	q, u := m.queueLive[queue], m.userLive[user]
+	in := q.user(user)
 	q.running += by
-	q.count(q.users, q.waits, user, by)
+	in.running += by
 	u.running += by
 	m.gateQueue(queue, q)
-	m.gateUserIn(queue, q, user)
+	m.gateUserIn(queue, q, user, in)
 	opened := m.gateUser(user, u) // of any queue, so no queue can be named
 	if by < 0 {
-		m.noteRoom(queue, opened)
+		q.forget(user, in)
+		m.noteRoom(queue, q, opened)
 	}
 }
 
@@ -93,8 +100,7 @@ func reached(limit, n int64) bool { return limit > 0 && n >= limit }
 // The gates close what reached its limit, or open it, and report whether they opened it.
 
 func (m *Machine) gateQueue(name string, q *queueLive) (opened bool) {
-	rec, _ := m.queues.Get(name)
-	closed := rec.GetPaused() || reached(rec.GetSettings().GetMaxRunning(), q.running)
+	closed := q.rec.GetPaused() || reached(q.rec.GetSettings().GetMaxRunning(), q.running)
 	if closed == q.closed {
 		return false
 	}
@@ -106,18 +112,15 @@ func (m *Machine) gateQueue(name string, q *queueLive) (opened bool) {
 	return true
 }
 
-func (m *Machine) gateUserIn(queue string, q *queueLive, user string) (opened bool) {
-	rec, _ := m.queues.Get(queue)
-	closed := reached(rec.GetSettings().GetMaxRunningPerUser(), q.users[user])
-	if closed == q.shut[user] {
+func (m *Machine) gateUserIn(queue string, q *queueLive, user string, in *queueUser) (opened bool) {
+	closed := reached(q.rec.GetSettings().GetMaxRunningPerUser(), in.running)
+	if closed == in.shut {
 		return false
 	}
-	if closed {
-		q.shut[user] = true
+	if in.shut = closed; closed {
 		m.board.CloseUserIn(queue, user)
 		return false
 	}
-	delete(q.shut, user)
 	m.board.OpenUserIn(queue, user)
 	return true
 }
@@ -136,9 +139,8 @@ func (m *Machine) gateUser(name string, u *userLive) (opened bool) {
 }
 
 // noteRoom: a claim ended, so where limits count one more job may go: whichever is next in the line of the queue.
-func (m *Machine) noteRoom(queue string, opened bool) {
-	rec, _ := m.queues.Get(queue)
-	if rec.GetSettings().GetMaxRunning() > 0 || rec.GetSettings().GetMaxRunningPerUser() > 0 {
+func (m *Machine) noteRoom(queue string, q *queueLive, opened bool) {
+	if q.rec.GetSettings().GetMaxRunning() > 0 || q.rec.GetSettings().GetMaxRunningPerUser() > 0 {
 		m.batch.room = append(m.batch.room, queue)
 	}
 	if opened && m.board.Waiting() > 0 {
@@ -149,7 +151,11 @@ func (m *Machine) noteRoom(queue string, opened bool) {
 // gated: jobs of this queue and user do not stand in the lines now.
 func (m *Machine) gated(queue, user string) bool {
 	q, u := m.queueLive[queue], m.userLive[user]
-	return q.closed || q.shut[user] || u != nil && u.closed
+	if q.closed || u != nil && u.closed {
+		return true
+	}
+	in := q.users[user]
+	return in != nil && in.shut
 }
 
 func (m *Machine) countsOf(name string) *logv1.Counts {

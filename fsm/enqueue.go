@@ -10,31 +10,18 @@ import (
 
 const defaultQueue = "default"
 
-// plan is what the jobs of an all-or-nothing command before this one would add.
-type plan struct {
-	jobs, bytes   int64
-	queues, users []string
-	keys          []plannedKey
-}
-
-type plannedKey struct {
-	id   string
-	hash []byte
-}
-
 // enqueue adds jobs: each has its own outcome, or none is added unless all can be.
-func (m *Machine) enqueue(e *logv1.Enqueue, res *logv1.Result) {
+func (m *Machine) enqueue(e *logv1.Enqueue, r *enqueueReply) {
 	if n := len(e.GetJobs()); n < 1 || n > mostJobs {
-		res.Refusal = invalid("jobs", number(uint64(n)), "1..1000")
+		r.result.Refusal = invalid("jobs", number(uint64(n)), "1..1000")
 		return
 	}
-	out := &logv1.EnqueueResult{Outcomes: make([]*logv1.EnqueueOutcome, len(e.GetJobs()))}
-	res.Value = &logv1.Result_Enqueue{Enqueue: out}
-	if e.GetAllOrNothing() && !m.allFit(e.GetJobs(), out.Outcomes) {
+	outcomes := r.outcomes(len(e.GetJobs()))
+	if e.GetAllOrNothing() && !m.allFit(e.GetJobs(), outcomes) {
 		return
 	}
 	for i, n := range e.GetJobs() {
-		out.Outcomes[i] = m.enqueueOne(n)
+		m.enqueueOne(n, outcomes[i])
 	}
 }
 
@@ -43,7 +30,7 @@ func (m *Machine) allFit(jobs []*logv1.NewJob, outcomes []*logv1.EnqueueOutcome)
 	p, fits := &plan{}, true
 	for i, n := range jobs {
 		_, _, refusal := m.admit(p, n)
-		outcomes[i] = &logv1.EnqueueOutcome{Refusal: refusal}
+		outcomes[i].Refusal = refusal
 		fits = fits && refusal == nil
 	}
 	if fits {
@@ -57,15 +44,18 @@ func (m *Machine) allFit(jobs []*logv1.NewJob, outcomes []*logv1.EnqueueOutcome)
 	return false
 }
 
-func (m *Machine) enqueueOne(n *logv1.NewJob) *logv1.EnqueueOutcome {
-	known, hash, refusal := m.admit(&plan{}, n)
+func (m *Machine) enqueueOne(n *logv1.NewJob, out *logv1.EnqueueOutcome) {
+	known, hash, refusal := m.admit(nil, n)
 	if refusal != nil {
-		return &logv1.EnqueueOutcome{Refusal: refusal}
+		out.Refusal = refusal
+		return
 	}
 	if known != nil {
-		return &logv1.EnqueueOutcome{Job: known.GetJob(), Deduplicated: true}
+		out.Job, out.Deduplicated = known.GetJob(), true
+		return
 	}
-	j := m.jobOf(n)
+	rec := m.jobOf(n)
+	j := rec.job
 	if n.GetInsertFront() {
 		j.Priority = 1
 		if top, found := m.board.FrontPriority(j.Queue, j.User); found {
@@ -81,32 +71,35 @@ func (m *Machine) enqueueOne(n *logv1.NewJob) *logv1.EnqueueOutcome {
 			j.FirstDueMs = m.wall
 		}
 	}
-	m.addJob(j, due)
+	m.addJob(rec, due)
 	if n.GetIdempotencyKey() != "" {
 		m.addKey(n, hash, j.Id)
 	}
-	return &logv1.EnqueueOutcome{Job: j.Id}
+	out.Job = j.Id
 }
 
 // jobOf is the job that was admitted, without what addJob fills in. It makes the queue.
-func (m *Machine) jobOf(n *logv1.NewJob) *logv1.Job {
+func (m *Machine) jobOf(n *logv1.NewJob) *jobRec {
 	queue := queueName(n)
 	if !has(m.queues, queue) {
 		m.makeQueue(&logv1.QueueRecord{Name: queue, Settings: &logv1.QueueSettings{}})
 	}
-	return &logv1.Job{Kind: n.GetKind(), Queue: queue, User: n.GetUser(), Priority: n.GetPriority(), Payload: n.GetPayload(),
-		PayloadIsJson: n.GetPayloadIsJson(), MemoryBytes: n.GetMemoryBytes(), EnqueuedMs: m.wall, Labels: n.GetLabels(), Limits: n.GetLimits()}
+	rec := newRec()
+	j := rec.job
+	j.Kind, j.Queue, j.User, j.Priority, j.Payload = n.GetKind(), queue, n.GetUser(), n.GetPriority(), n.GetPayload()
+	j.PayloadIsJson, j.MemoryBytes, j.EnqueuedMs, j.Labels, j.Limits = n.GetPayloadIsJson(), n.GetMemoryBytes(), m.wall, n.GetLabels(), n.GetLimits()
+	return rec
 }
 
 // addJob stores a new job: scheduled if its due time is to come, else pending.
-func (m *Machine) addJob(j *logv1.Job, due int64) {
+func (m *Machine) addJob(rec *jobRec, due int64) {
+	j := rec.job
 	m.lastJob++
 	m.lastPlace++
-	j.Id, j.Place, j.MaxAttempts = m.lastJob, m.lastPlace, m.maxAttempts(j)
+	j.Id, j.Place, j.MaxAttempts = m.lastJob, m.lastPlace, m.limitsOf(j).maxAttempts()
 	m.userWorks(j.User)
 	m.countCoordinated(j, 1)
 	j.PlacedMs = 0
-	rec := &jobRec{job: j}
 	enters := pending
 	if due > m.wall {
 		enters = scheduled
@@ -141,7 +134,7 @@ func queueName(n *logv1.NewJob) string {
 	return n.GetQueue()
 }
 
-// admit checks one job, beside those that the plan holds, and adds it to the plan. It changes nothing of the machine. known is the key
+// admit checks one job, beside those that the plan holds, and adds it to the plan; nil: it is alone. It changes nothing of the machine. known is the key
 // of a job that was enqueued before.
 func (m *Machine) admit(p *plan, n *logv1.NewJob) (known *logv1.KeyRecord, hash []byte, refusal *logv1.Refusal) {
 	if refusal = firstOf(checkNewJob(n), checkCoordinator(m.coordinatorOf(n))); refusal != nil {
@@ -149,78 +142,61 @@ func (m *Machine) admit(p *plan, n *logv1.NewJob) (known *logv1.KeyRecord, hash 
 	}
 	key := keyOf(n)
 	if key != "" {
-		hash = hashOf(n)
+		sum := m.hashOf(n)
+		hash = sum[:]
 		if known, ok := m.keys.Get(key); ok {
 			if !bytes.Equal(known.GetHash(), hash) {
 				return nil, nil, keyReused(n)
 			}
 			return known, hash, nil
 		}
-		for _, k := range p.keys {
-			if k.id == key && bytes.Equal(k.hash, hash) {
-				return nil, hash, nil
-			} else if k.id == key {
-				return nil, nil, keyReused(n)
-			}
+		if planned := p.hashOfKey(key); bytes.Equal(planned, hash) {
+			return nil, hash, nil
+		} else if planned != nil {
+			return nil, nil, keyReused(n)
 		}
-		if refusal = full("max_idempotency_keys", int64(m.keys.Len()+len(p.keys)), m.settings.GetMaxIdempotencyKeys()); refusal != nil {
+		if refusal = full("max_idempotency_keys", int64(m.keys.Len())+p.numbers().keys, m.settings.GetMaxIdempotencyKeys()); refusal != nil {
 			return nil, nil, refusal
 		}
 	}
 	queue := queueName(n)
-	newQueue := !p.has(p.queues, queue) && !has(m.queues, queue)
+	newQueue := !has(m.queues, queue) && !p.hasQueue(queue)
 	if newQueue {
 		if !m.settings.GetCreateQueues() {
 			return nil, nil, refuse(logv1.Reason_REASON_UNKNOWN_QUEUE, "queue", queue)
 		}
-		if refusal = full("max_queues", int64(m.queues.Len()+len(p.queues)), m.settings.GetMaxQueues()); refusal != nil {
+		if refusal = full("max_queues", int64(m.queues.Len())+p.numbers().queues, m.settings.GetMaxQueues()); refusal != nil {
 			return nil, nil, refusal
 		}
 	}
 	size := m.newJobBytes(n) + keyBytes(key)
-	if refusal = m.room(p, n.GetUser(), size); refusal != nil {
+	newUser := !has(m.users, n.GetUser()) && !p.hasUser(n.GetUser())
+	if refusal = m.room(p.numbers(), size, newUser); refusal != nil {
 		return nil, nil, refusal
 	}
-	p.jobs++
-	p.bytes += size
-	if newQueue {
-		p.queues = append(p.queues, queue)
-	}
-	if !has(m.users, n.GetUser()) && !p.has(p.users, n.GetUser()) {
-		p.users = append(p.users, n.GetUser())
-	}
-	if key != "" {
-		p.keys = append(p.keys, plannedKey{key, hash})
+	if p != nil {
+		p.add(size, queue, newQueue, n.GetUser(), newUser, plannedKey{key, hash})
 	}
 	return nil, hash, nil
 }
 
 // room checks the numbers and bytes of the state for one more job.
-func (m *Machine) room(p *plan, user string, size int64) *logv1.Refusal {
+func (m *Machine) room(p planned, size int64, newUser bool) *logv1.Refusal {
 	if r := full("max_jobs", int64(m.jobs.Len()+m.final.Len())+p.jobs, m.settings.GetMaxJobs()); r != nil {
 		return r
 	}
 	if m.bytes+p.bytes+size > m.settings.GetMaxStateBytes() {
 		return refuse(logv1.Reason_REASON_STATE_FULL, "limit", "max_state_bytes", "value", decimal(m.bytes), "most", decimal(m.settings.GetMaxStateBytes()))
 	}
-	if !has(m.users, user) && !p.has(p.users, user) {
-		return full("max_users", int64(m.users.Len()+len(p.users)), m.settings.GetMaxUsers())
+	if newUser {
+		return full("max_users", int64(m.users.Len())+p.users, m.settings.GetMaxUsers())
 	}
 	return nil
 }
 
-func (p *plan) has(list []string, name string) bool {
-	for _, known := range list {
-		if known == name {
-			return true
-		}
-	}
-	return false
-}
-
+// newJobBytes are the jobBytes of the job that it would be.
 func (m *Machine) newJobBytes(n *logv1.NewJob) int64 {
-	return jobBytes(&logv1.Job{Kind: n.GetKind(), Queue: queueName(n), User: n.GetUser(), Payload: n.GetPayload(), Labels: n.GetLabels(),
-		Coordinator: m.coordinatorOf(n)})
+	return int64(jobOverhead+len(n.GetKind())+len(queueName(n))+len(n.GetUser())+len(n.GetPayload())+len(m.coordinatorOf(n))) + labelBytes(n.GetLabels())
 }
 
 func checkNewJob(n *logv1.NewJob) *logv1.Refusal {

@@ -126,25 +126,70 @@ func (e *UnknownCommandError) Error() string {
 
 // current is what Apply gathers while a batch runs.
 type current struct {
-	out   Outcome
-	rules uint32
-	place uint32
-	ready []uint64 // jobs that became pending, or the head of a coordinator that stands
-	room  []string // queues with a limit in which a claim ended, once for each
-	grown []uint64 // jobs whose output or progress grew
+	commands []*logv1.Command
+	out      Outcome
+	rules    uint32
+	place    uint32
+	ready    []readyJob
+	room     []string // queues with a limit in which a claim ended, once for each
+	grown    []uint64 // jobs whose output or progress grew
 	// pump names schedules whose waiting ticks may start; pumped counts those that did, or were dropped.
 	pump   []uint64
 	pumped int
 }
 
+// mostKept is how many entries of a list that a batch fills are kept as room for the next batch.
+const mostKept = 4096
+
+// nextBatch is an empty one with the room of this one.
+func (b *current) nextBatch() current {
+	if cap(b.ready) > mostKept {
+		return current{}
+	}
+	clear(b.ready)
+	return current{ready: b.ready[:0]}
+}
+
+// usualEvents is about how many events a command brings about.
+func usualEvents(c *logv1.Command) int {
+	switch op := c.GetOp().(type) {
+	case *logv1.Command_Enqueue:
+		return 2 * len(op.Enqueue.GetJobs())
+	case *logv1.Command_Finish:
+		if op.Finish.GetNext() != nil {
+			return 2
+		}
+		return 1
+	case *logv1.Command_Claim, *logv1.Command_Cancel:
+		return 1
+	}
+	return 0
+}
+
+// newEvent is an empty one at the end of the batch's events.
+func (m *Machine) newEvent() *Event {
+	list := m.batch.out.Events
+	if list == nil {
+		usual := 0
+		for _, c := range m.batch.commands {
+			usual += usualEvents(c)
+		}
+		list = make([]Event, 0, max(usual, 1))
+	}
+	m.batch.out.Events = append(list, Event{Place: uint32(len(list))})
+	return &m.batch.out.Events[len(list)]
+}
+
 func (m *Machine) event(e Event) {
-	e.Place = uint32(len(m.batch.out.Events))
-	m.batch.out.Events = append(m.batch.out.Events, e)
+	at := m.newEvent()
+	e.Place = at.Place
+	*at = e
 }
 
 func (m *Machine) jobEvent(kind EventKind, j *logv1.Job) {
-	m.event(Event{Kind: kind, Job: JobID(j.Id), Queue: j.Queue, User: j.User, State: j.State, Fence: Fence(j.Fence), Worker: j.Worker, Lane: j.Lane,
-		Schedule: j.Schedule})
+	e := m.newEvent()
+	e.Kind, e.Job, e.Queue, e.User, e.State, e.Fence = kind, JobID(j.Id), j.Queue, j.User, j.State, Fence(j.Fence)
+	e.Worker, e.Lane, e.Schedule = j.Worker, j.Lane, j.Schedule
 }
 
 func (m *Machine) freed(session uint64, lane uint32) {
@@ -156,50 +201,4 @@ func (m *Machine) freed(session uint64, lane uint32) {
 		}
 	}
 	m.batch.out.Freed = append(list, ref)
-}
-
-// gatherReady turns the jobs that became pending and still may be claimed into counts, in the order in which each kind first appeared.
-func (m *Machine) gatherReady() {
-	if len(m.batch.ready) == 0 && len(m.batch.room) == 0 {
-		return
-	}
-	type kind struct {
-		queue, user string
-		size        scheduler.Size
-	}
-	at := map[kind]int{}
-	seen := map[uint64]bool{}
-	for _, id := range m.batch.ready {
-		rec, ok := m.jobs.Get(id)
-		if !ok || seen[id] || rec.job.State != logv1.State_STATE_PENDING || m.gated(rec.job.Queue, rec.job.User) || !m.board.Stands(JobID(id)) {
-			continue
-		}
-		seen[id] = true
-		k := kind{rec.job.Queue, rec.job.User, scheduler.SizeOf(rec.job.MemoryBytes)}
-		i, known := at[k]
-		if !known {
-			i = len(m.batch.out.Ready)
-			at[k] = i
-			m.batch.out.Ready = append(m.batch.out.Ready, Ready{Queue: k.queue, User: k.user, Size: k.size})
-		}
-		m.batch.out.Ready[i].Count++
-	}
-	m.gatherRoom()
-}
-
-// gatherRoom adds, for each queue with a limit, how many claims of it ended, if jobs wait there and it is open.
-func (m *Machine) gatherRoom() {
-	at := map[string]int{}
-	for _, queue := range m.batch.room {
-		if q := m.queueLive[queue]; q == nil || q.closed || m.board.WaitingIn(queue) == 0 {
-			continue
-		}
-		i, known := at[queue]
-		if !known {
-			i = len(m.batch.out.Ready)
-			at[queue] = i
-			m.batch.out.Ready = append(m.batch.out.Ready, Ready{Queue: queue, Any: true})
-		}
-		m.batch.out.Ready[i].Count++
-	}
 }

@@ -65,7 +65,7 @@ func (m *Machine) liftOldest(worker string) {
 	if old.job.State == pending {
 		m.unstampExclusions(old)
 		m.stampExclusions(rec)
-		m.batch.ready = append(m.batch.ready, rec.job.Id)
+		m.noteReady(rec.job.Id, rec)
 	}
 	m.put(old, rec)
 }

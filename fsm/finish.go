@@ -8,7 +8,8 @@ import (
 
 // finish ends a claim by its worker's word. It is idempotent by fence: the same whole outcome again gets the same answer, whichever
 // session asks, as long as the job's last claim is that one and history keeps it.
-func (m *Machine) finish(f *logv1.Finish, res *logv1.Result) {
+func (m *Machine) finish(f *logv1.Finish, r *finishReply) {
+	res := r.result
 	if res.Refusal = checkFinish(f); res.Refusal != nil {
 		return
 	}
@@ -16,24 +17,25 @@ func (m *Machine) finish(f *logv1.Finish, res *logv1.Result) {
 	if res.Refusal = refusal; refusal != nil {
 		return
 	}
-	hash := hashOf(&logv1.Finish{Outcome: f.GetOutcome()})
-	out := &logv1.FinishResult{}
+	hash := m.outcomeHash(f)
+	out := &r.out
 	c, old, ok := m.held(s.id, f.GetFence())
 	if ok {
 		if res.Refusal = m.takeRest(f.GetRest(), old.job); res.Refusal != nil {
 			return
 		}
 	}
-	res.Value = &logv1.Result_Finish{Finish: out}
+	r.value.Finish = out
+	res.Value = &r.value
 	if !ok {
 		m.finishAgain(f.GetFence(), hash, out)
 		return
 	}
 	m.drop(f.GetFence(), c, old.job)
-	m.finishes[f.GetFence()] = c.job
+	m.finishes.set(f.GetFence(), c.job)
 	m.finished++
-	rec := old.edit()
-	rec.finish = &logv1.FinishRecord{Fence: f.GetFence(), Hash: hash, State: cancelled, Cancelled: true}
+	rec := old.editFinish()
+	rec.finish.Fence, rec.finish.Hash, rec.finish.State, rec.finish.Cancelled = f.GetFence(), hash, cancelled, true
 	if old.job.State == cancelled {
 		m.note(rec, logv1.StepKind_STEP_KIND_LET_GO, 0)
 		m.put(old, rec)
@@ -52,8 +54,23 @@ func (m *Machine) finish(f *logv1.Finish, res *logv1.Result) {
 // The record is this call's own, so nobody has seen it yet.
 func (m *Machine) noteFinish(rec *jobRec, s logv1.State) { rec.finish.State = s }
 
+// outcomeHash tells a repeated finish from another one. The slice must not be changed. Most outcomes are like the one before (no result), and
+// share its slice.
+func (m *Machine) outcomeHash(f *logv1.Finish) []byte {
+	var hash digest
+	if data, ok := appendOutcome(m.scratch[:0], f); ok {
+		hash = m.sum(data)
+	} else {
+		hash = m.hashOf(&logv1.Finish{Outcome: f.GetOutcome()})
+	}
+	if !bytes.Equal(hash[:], m.lastOutcome) {
+		m.lastOutcome = bytes.Clone(hash[:])
+	}
+	return m.lastOutcome
+}
+
 func (m *Machine) finishAgain(fence uint64, hash []byte, out *logv1.FinishResult) {
-	id, ok := m.finishes[fence]
+	id, ok := m.finishes.get(fence)
 	if ok {
 		rec, _ := m.find(id)
 		if bytes.Equal(rec.finish.GetHash(), hash) {
@@ -108,7 +125,7 @@ type ending struct {
 // again follows a failed or lost run, which is charged already: another attempt after the delay, or the final state.
 func (m *Machine) again(old, rec *jobRec, delay int64, how ending) {
 	j := rec.job
-	if how.never || j.Charged >= m.maxAttempts(j) {
+	if how.never || j.Charged >= m.limitsOf(j).maxAttempts() {
 		m.note(rec, how.last, 0)
 		m.end(old, rec, how.state, false)
 		m.jobEvent(JobFinished, j)

@@ -7,7 +7,8 @@ import (
 )
 
 // heartbeat renews the leases of the listed claims and names those of the session that are not listed.
-func (m *Machine) heartbeat(h *logv1.Heartbeat, res *logv1.Result) {
+func (m *Machine) heartbeat(h *logv1.Heartbeat, r *heartbeatReply) {
+	res := r.result
 	if res.Refusal = checkFences(h.GetFences()); res.Refusal != nil {
 		return
 	}
@@ -15,7 +16,11 @@ func (m *Machine) heartbeat(h *logv1.Heartbeat, res *logv1.Result) {
 	if res.Refusal = refusal; refusal != nil {
 		return
 	}
-	out := &logv1.HeartbeatResult{Draining: s.draining, Statuses: make([]logv1.ClaimStatus, 0, len(h.GetFences()))}
+	out := &r.out
+	out.Draining = s.draining
+	if out.Statuses = r.statuses[:0]; len(h.GetFences()) > len(r.statuses) {
+		out.Statuses = make([]logv1.ClaimStatus, 0, len(h.GetFences()))
+	}
 	for _, fence := range h.GetFences() {
 		out.Statuses = append(out.Statuses, m.beat(s.id, fence))
 	}
@@ -29,7 +34,8 @@ func (m *Machine) heartbeat(h *logv1.Heartbeat, res *logv1.Result) {
 			out.Unlisted = append(out.Unlisted, fence)
 		}
 	}
-	res.Value = &logv1.Result_Heartbeat{Heartbeat: out}
+	r.value.Heartbeat = out
+	res.Value = &r.value
 }
 
 func (m *Machine) beat(session, fence uint64) logv1.ClaimStatus {
@@ -46,8 +52,8 @@ func (m *Machine) renew(fence uint64, c claim, rec *jobRec) logv1.ClaimStatus {
 	c.ends = later(m.lease, c.lease)
 	m.claims.Set(fence, c)
 	if c.end() != before {
-		m.leaseEnds.Delete(stamp{before, fence})
 		m.leaseEnds.Set(stamp{c.end(), fence})
+		m.leaseEnds.Delete(stamp{before, fence})
 	}
 	if rec.job.State == cancelled {
 		return logv1.ClaimStatus_CLAIM_STATUS_CANCELLED

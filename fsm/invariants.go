@@ -12,7 +12,7 @@ import (
 // CheckInvariants counts everything anew from the records and compares it with what is kept: I2, I4, I10, counts, board, indexes, bytes. It is
 // slow: its cost grows with the whole state.
 func (m *Machine) CheckInvariants() error {
-	c := &check{m: m, claims: map[uint64]uint64{}, queues: map[string]*queueLive{}, users: map[string]*userLive{}, oldest: map[string]*logv1.Job{},
+	c := &check{m: m, claims: map[uint64]uint64{}, queues: map[string]*queueLive{}, users: make(map[string]*userLive, len(m.userLive)), oldest: map[string]*logv1.Job{},
 		numbers: map[uint64]bool{}, coordinators: map[string]*coordinatorCheck{}}
 	for _, step := range []func() error{c.checkClaims, c.checkJobs, c.checkQueues, c.checkUsers, c.checkSessions, c.checkCoordinators,
 		c.checkDecisions, c.checkOutput, c.checkSchedules, c.checkBytes, c.checkIdentity} {
@@ -36,23 +36,34 @@ type check struct {
 	lapses int
 	oldest map[string]*logv1.Job // pending, by queue
 
+	lastName string     // of the queue that was asked for last
+	last     *queueLive // that queue: neighbours are often of one
+
 	schedules    map[uint64]*scheduleCount
 	numbers      map[uint64]bool // of waiting ticks and tick records
 	coordinators map[string]*coordinatorCheck
 }
 
 func (c *check) queue(name string) *queueLive {
-	if c.queues[name] == nil {
-		c.queues[name] = &queueLive{users: map[string]int64{}, waits: map[string]int64{}, history: new(btree.BTreeG[stamp])}
+	if c.last != nil && c.lastName == name {
+		return c.last
 	}
-	return c.queues[name]
+	q := c.queues[name]
+	if q == nil {
+		q = &queueLive{users: map[string]*queueUser{}, history: new(btree.BTreeG[stamp])}
+		c.queues[name] = q
+	}
+	c.lastName, c.last = name, q
+	return q
 }
 
 func (c *check) user(name string) *userLive {
-	if c.users[name] == nil {
-		c.users[name] = &userLive{}
+	u := c.users[name]
+	if u == nil {
+		u = &userLive{}
+		c.users[name] = u
 	}
-	return c.users[name]
+	return u
 }
 
 func (c *check) checkClaims() (err error) {
@@ -72,7 +83,7 @@ func (c *check) checkClaims() (err error) {
 			}
 			c.claims[cl.job] = fence
 			c.queue(rec.job.Queue).running++
-			c.queue(rec.job.Queue).users[rec.job.User]++
+			c.queue(rec.job.Queue).user(rec.job.User).running++
 			c.user(rec.job.User).running++
 			err = c.coordinatedClaim(fence, rec.job)
 		}
@@ -102,8 +113,8 @@ func (c *check) checkJobs() (err error) {
 		err = fmt.Errorf("%d due times for %d scheduled jobs", m.dues.Len(), c.dues)
 	case m.history.Len() != c.past:
 		err = fmt.Errorf("%d jobs in the history, %d indexed", c.past, m.history.Len())
-	case len(m.finishes) != c.ended:
-		err = fmt.Errorf("%d finishes, %d indexed", c.ended, len(m.finishes))
+	case m.finishes.n != c.ended:
+		err = fmt.Errorf("%d finishes, %d indexed", c.ended, m.finishes.n)
 	case m.excluded.Len() != c.lapses:
 		err = fmt.Errorf("%d exclusions, %d indexed", c.lapses, m.excluded.Len())
 	case m.board.Waiting() != c.wait:
@@ -115,19 +126,21 @@ func (c *check) checkJobs() (err error) {
 func (c *check) checkJob(id uint64, r *jobRec, final bool) error {
 	m, j := c.m, r.job
 	_, claimed := c.claims[id]
-	c.queue(j.Queue).counts[j.State]++
+	onBoard := m.board.Has(JobID(id))
+	q := c.queue(j.Queue)
+	q.counts[j.State]++
 	c.bytes += r.size()
 	if r.finish != nil {
 		c.ended++
-		if m.finishes[r.finish.GetFence()] != id {
+		if job, _ := m.finishes.get(r.finish.GetFence()); job != id {
 			return fmt.Errorf("the finish of job %d is not indexed", id)
 		}
 	}
 	if j.Id != id || isFinal(j.State) != final || j.Id > m.lastJob || j.Place > m.lastPlace {
 		return fmt.Errorf("job %d is stored as %d, %v, place %d", j.Id, id, j.State, j.Place)
 	}
-	if m.board.Has(JobID(id)) != (j.State == pending) || (j.State == running) != (claimed && !final) {
-		return fmt.Errorf("job %d is %v, claimed %v, on the board %v", id, j.State, claimed, m.board.Has(JobID(id)))
+	if onBoard != (j.State == pending) || (j.State == running) != (claimed && !final) {
+		return fmt.Errorf("job %d is %v, claimed %v, on the board %v", id, j.State, claimed, onBoard)
 	}
 	if _, due := m.dues.Get(stamp{j.DueMs, id}); due != (j.State == scheduled) {
 		return fmt.Errorf("job %d is %v, with a due time %v", id, j.State, due)
@@ -137,7 +150,7 @@ func (c *check) checkJob(id uint64, r *jobRec, final bool) error {
 	}
 	if j.State == pending {
 		c.wait++
-		c.queue(j.Queue).waits[j.User]++
+		q.user(j.User).waits++
 		if first := c.oldest[j.Queue]; first == nil || j.Place < first.Place || j.Place == first.Place && j.Id < first.Id {
 			c.oldest[j.Queue] = j
 		}
@@ -169,7 +182,7 @@ func (c *check) checkQueues() error {
 	for _, name := range sortedKeys(m.queueLive) {
 		want, have := c.queue(name), m.queueLive[name]
 		rec, ok := m.queues.Get(name)
-		if !ok || want.counts != have.counts || want.running != have.running || len(want.users) != len(have.users) {
+		if !ok || want.counts != have.counts || want.running != have.running || have.rec != rec {
 			return fmt.Errorf("queue %s counts %v, %d claims; it has %v, %d", name, have.counts, have.running, want.counts, want.running)
 		}
 		if id, ok := m.board.Oldest(name); ok != (c.oldest[name] != nil) || uint64(id) != c.oldest[name].GetId() {
@@ -178,9 +191,9 @@ func (c *check) checkQueues() error {
 		if err := want.sameUsers(have); err != nil {
 			return fmt.Errorf("queue %s: %w", name, err)
 		}
-		for user, n := range want.users {
-			if have.users[user] != n || reached(rec.GetSettings().GetMaxRunningPerUser(), n) != have.shut[user] {
-				return fmt.Errorf("queue %s, user %s: %d claims, %d counted", name, user, n, have.users[user])
+		for _, user := range sortedKeys(have.users) {
+			if in := have.users[user]; reached(rec.GetSettings().GetMaxRunningPerUser(), in.running) != in.shut {
+				return fmt.Errorf("queue %s, user %s: %d claims, shut %v", name, user, in.running, in.shut)
 			}
 		}
 		if have.closed != (rec.GetPaused() || reached(rec.GetSettings().GetMaxRunning(), have.running)) {
@@ -261,7 +274,7 @@ func (c *check) checkSessions() (err error) {
 
 func (c *check) checkBytes() error {
 	m := c.m
-	m.answers.Scan(func(a *answer) bool { c.bytes += answerBytes(a.result); return true })
+	m.answers.Scan(func(a answer) bool { c.bytes += answerBytes(a.result); return true })
 	m.keys.Scan(func(id string, _ *logv1.KeyRecord) bool { c.bytes += keyBytes(id); return true })
 	if c.bytes != m.bytes || m.keyEnds.Len() != m.keys.Len() {
 		return fmt.Errorf("%d bytes, counted %d; %d keys, %d timers", c.bytes, m.bytes, m.keys.Len(), m.keyEnds.Len())

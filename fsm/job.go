@@ -19,28 +19,32 @@ const jobOverhead = 512
 func jobBytes(j *logv1.Job) int64 {
 	n := jobOverhead + len(j.Kind) + len(j.Queue) + len(j.User) + len(j.Payload) + len(j.Result) + len(j.Error) + len(j.Coordinator) +
 		len(j.Schedule)
-	for _, l := range j.Labels {
-		n += 32 + len(l.GetKey()) + len(l.GetValue())
-	}
 	if p := j.Progress; p != nil {
 		n += 64 + len(p.GetMessage())
 	}
-	return int64(n)
+	return int64(n) + labelBytes(j.Labels)
+}
+
+func labelBytes(labels []*logv1.Label) (n int64) {
+	for _, l := range labels {
+		n += int64(32 + len(l.GetKey()) + len(l.GetValue()))
+	}
+	return n
 }
 
 // size is what the record counts in the bytes of the state.
 func (r *jobRec) size() int64 { return jobBytes(r.job) + int64(len(r.steps)) }
 
-// copyJob is a shallow copy, by hand: messages must not be copied by assignment, and a deep one would copy the payload.
-func copyJob(j *logv1.Job) *logv1.Job {
-	return &logv1.Job{
-		Id: j.Id, Kind: j.Kind, Queue: j.Queue, User: j.User, Priority: j.Priority, State: j.State, Payload: j.Payload,
-		PayloadIsJson: j.PayloadIsJson, MemoryBytes: j.MemoryBytes, Attempt: j.Attempt, Charged: j.Charged, MaxAttempts: j.MaxAttempts,
-		EnqueuedMs: j.EnqueuedMs, DueMs: j.DueMs, StartedMs: j.StartedMs, FinishedMs: j.FinishedMs, Fence: j.Fence, Worker: j.Worker,
-		Lane: j.Lane, Result: j.Result, Error: j.Error, Labels: j.Labels, RetryOf: j.RetryOf, RetriedAs: j.RetriedAs, Place: j.Place,
-		Limits: j.Limits, PlacedMs: j.PlacedMs, Progress: j.Progress, Coordinator: j.Coordinator, FirstDueMs: j.FirstDueMs,
-		Schedule: j.Schedule, ScheduleId: j.ScheduleId, FireMs: j.FireMs, FireCause: j.FireCause,
-	}
+// copyJob is a shallow copy, by hand: messages must not be copied by assignment, and a deep one would copy the payload. to is empty.
+func copyJob(to, j *logv1.Job) {
+	to.Id, to.Kind, to.Queue, to.User, to.Priority, to.State = j.Id, j.Kind, j.Queue, j.User, j.Priority, j.State
+	to.Payload, to.PayloadIsJson, to.MemoryBytes = j.Payload, j.PayloadIsJson, j.MemoryBytes
+	to.Attempt, to.Charged, to.MaxAttempts = j.Attempt, j.Charged, j.MaxAttempts
+	to.EnqueuedMs, to.DueMs, to.StartedMs, to.FinishedMs = j.EnqueuedMs, j.DueMs, j.StartedMs, j.FinishedMs
+	to.Fence, to.Worker, to.Lane, to.Result, to.Error = j.Fence, j.Worker, j.Lane, j.Result, j.Error
+	to.Labels, to.RetryOf, to.RetriedAs, to.Place = j.Labels, j.RetryOf, j.RetriedAs, j.Place
+	to.Limits, to.PlacedMs, to.Progress, to.Coordinator = j.Limits, j.PlacedMs, j.Progress, j.Coordinator
+	to.FirstDueMs, to.Schedule, to.ScheduleId, to.FireMs, to.FireCause = j.FirstDueMs, j.Schedule, j.ScheduleId, j.FireMs, j.FireCause
 }
 
 func (f *facts) find(id uint64) (*jobRec, bool) {
@@ -50,9 +54,45 @@ func (f *facts) find(id uint64) (*jobRec, bool) {
 	return f.final.Get(id)
 }
 
+// ownRec is a record and its job in one allocation.
+type ownRec struct {
+	jobRec
+	own logv1.Job
+}
+
+// newRec is an empty record with an empty job.
+func newRec() *jobRec {
+	r := &ownRec{}
+	r.job = &r.own
+	return &r.jobRec
+}
+
 // edit returns a copy of a record, whose job is a copy too, to be changed and then stored with put.
 func (r *jobRec) edit() *jobRec {
-	return &jobRec{job: copyJob(r.job), exclusions: r.exclusions, finish: r.finish, steps: r.steps}
+	next := newRec()
+	next.become(r)
+	return next
+}
+
+// become a copy of another record; r is empty but for its job.
+func (r *jobRec) become(old *jobRec) {
+	copyJob(r.job, old.job)
+	r.exclusions, r.finish, r.steps = old.exclusions, old.finish, old.steps
+}
+
+// finishedRec is an edit with the record of its finish.
+type finishedRec struct {
+	ownRec
+	finished logv1.FinishRecord
+}
+
+// editFinish is edit with an empty record of a finish.
+func (r *jobRec) editFinish() *jobRec {
+	next := &finishedRec{}
+	next.job = &next.own
+	next.become(r)
+	next.finish = &next.finished
+	return &next.jobRec
 }
 
 // put stores the new record in place of the old one (nil: a new job), and keeps the counts, the bytes, the board and the due times.
@@ -119,7 +159,7 @@ func (m *Machine) pend(old, rec *jobRec, newPlace bool) {
 	letGo(rec.job)
 	m.renewExclusions(rec)
 	m.put(old, rec)
-	m.batch.ready = append(m.batch.ready, rec.job.Id)
+	m.noteReady(rec.job.Id, rec)
 	m.jobEvent(JobReady, rec.job)
 }
 

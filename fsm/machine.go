@@ -22,7 +22,11 @@ const fenceBits = 40
 type Machine struct {
 	facts
 	derived
-	batch current
+	batch   current
+	scratch []byte      // room for encoding; it says nothing
+	parts   []claimPart // room of Apply: empty between two batches
+	// lastOutcome is the hash of the last outcome of a finish, to be shared; it says nothing.
+	lastOutcome []byte
 }
 
 // facts is what a snapshot holds. Values in the trees are immutable, and every tree copies in O(1).
@@ -49,7 +53,7 @@ type facts struct {
 	sessions *btree.Map[uint64, *session]
 	pulses   *btree.Map[uint64, pulse] // keys = those of sessions
 	ended    *btree.Map[uint64, *session]
-	answers  *btree.BTreeG[*answer]
+	answers  *btree.BTreeG[answer]
 	keys     *btree.Map[string, *logv1.KeyRecord] // by user, NUL, key
 	turns    *btree.BTreeG[turn]
 	users    *btree.Map[string, int64] // idle since; 0: busy
@@ -80,9 +84,9 @@ type derived struct {
 	endedName map[string][]uint64     // ended workers, rising
 	cover     map[coverKey]int        // live, not draining workers by what they serve
 	excluded  *btree.BTreeG[lapse]
-	finishes  map[uint64]uint64 // fence -> job, of claims that ended by a finish
-	kept      map[uint64]int64  // bytes of output that are kept, of jobs with a stream
-	bytes     int64             // = sum of the sizes of jobs, answers, keys, output, schedules and ticks
+	finishes  fences           // of claims that ended by a finish
+	kept      map[uint64]int64 // bytes of output that are kept, of jobs with a stream
+	bytes     int64            // = sum of the sizes of jobs, answers, keys, output, schedules and ticks
 
 	scheduleLive    map[uint64]*scheduleLive // keys = ids of the schedules
 	pausedSchedules int
@@ -148,7 +152,7 @@ func (m *Machine) emptyDerived() derived {
 		board:     scheduler.NewBoard(turnsOf{m}, m.defaultMode()),
 		queueLive: map[string]*queueLive{}, userLive: map[string]*userLive{}, live: map[uint64]*sessionLive{}, byName: map[string]uint64{},
 		byClient: map[clientKey]uint64{}, endedName: map[string][]uint64{}, cover: map[coverKey]int{},
-		excluded: newTree(lapseLess), finishes: map[uint64]uint64{}, kept: map[uint64]int64{},
+		excluded: newTree(lapseLess), finishes: newFences(), kept: map[uint64]int64{},
 		leaseEnds: newTree(stampLess), sessionEnds: newTree(stampLess), dues: newTree(stampLess), exclEnds: newTree(stampLess),
 		history: newTree(stampLess), keyEnds: newTree(nameStampLess), idleEnds: newTree(nameStampLess), retainEnds: newTree(nameStampLess),
 		scheduleLive: map[uint64]*scheduleLive{}, schedulesOf: map[string]int{}, fires: newTree(nameStampLess), stalled: new(btree.Set[uint64]),

@@ -42,7 +42,8 @@ func TestCopyJob(t *testing.T) {
 			t.Fatalf("the test does not set %s", fields.Get(i).Name())
 		}
 	}
-	if c := copyJob(j); !proto.Equal(c, j) {
+	c := &logv1.Job{}
+	if copyJob(c, j); !proto.Equal(c, j) {
 		t.Fatalf("got %v, want %v", c, j)
 	}
 }

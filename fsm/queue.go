@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
@@ -56,7 +58,7 @@ func (m *Machine) makeQueue(rec *logv1.QueueRecord) {
 
 // enlistQueue builds the derived parts of a queue.
 func (m *Machine) enlistQueue(rec *logv1.QueueRecord) {
-	m.queueLive[rec.GetName()] = &queueLive{users: map[string]int64{}, waits: map[string]int64{}, shut: map[string]bool{}, history: newTree(stampLess)}
+	m.queueLive[rec.GetName()] = &queueLive{users: map[string]*queueUser{}, history: newTree(stampLess)}
 	m.applyQueue(rec)
 }
 
@@ -64,6 +66,8 @@ func (m *Machine) enlistQueue(rec *logv1.QueueRecord) {
 func (m *Machine) applyQueue(rec *logv1.QueueRecord) {
 	name := rec.GetName()
 	q := m.queueLive[name]
+	before := q.rec.GetSettings().GetMaxRunningPerUser()
+	q.rec = rec
 	switch mode := rec.GetSettings().GetMode(); {
 	case mode == logv1.Mode_MODE_UNSPECIFIED || !m.settings.GetMultiUser():
 		m.board.ClearMode(name)
@@ -71,13 +75,26 @@ func (m *Machine) applyQueue(rec *logv1.QueueRecord) {
 		m.board.SetMode(name, boardMode(mode))
 	}
 	opened := m.gateQueue(name, q)
-	for _, user := range sortedKeys(q.users) {
-		opened = m.gateUserIn(name, q, user) || opened
+	if most := rec.GetSettings().GetMaxRunningPerUser(); most != before { // else the gates of the users stay, however many wait
+		for _, user := range q.usersToGate(most) {
+			opened = m.gateUserIn(name, q, user, q.users[user]) || opened
+		}
 	}
 	if opened && m.board.WaitingIn(name) > 0 {
 		m.batch.out.Rescan = true
 	}
 	m.indexRetention(name, q)
+}
+
+// usersToGate are those whose gate is not as a limit on the claims of each wants it, sorted.
+func (q *queueLive) usersToGate(most int64) (names []string) {
+	for user, in := range q.users {
+		if in.shut != reached(most, in.running) {
+			names = append(names, user)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func boardMode(mode logv1.Mode) scheduler.Mode {

@@ -43,7 +43,7 @@ func (m *Machine) QueueStatuses() []QueueStatus {
 func (m *Machine) statusOf(rec *logv1.QueueRecord) QueueStatus {
 	name := rec.GetName()
 	q := m.queueLive[name]
-	s := QueueStatus{Queue: m.queueView(rec), Users: q.busy, LiveClaims: q.running, OldestWaitMs: -1}
+	s := QueueStatus{Queue: m.queueView(rec), Users: int64(len(q.users)), LiveClaims: q.running, OldestWaitMs: -1}
 	if id, waits := m.board.Oldest(name); waits {
 		oldest, _ := m.jobs.Get(uint64(id))
 		s.OldestWaitMs = m.waited(oldest.job)
@@ -64,33 +64,33 @@ func (f *facts) waited(j *logv1.Job) int64 {
 // countWaiting counts a pending job that came or went.
 func (m *Machine) countWaiting(j *logv1.Job, by int64) {
 	q := m.queueLive[j.Queue]
-	q.count(q.waits, q.users, j.User, by)
+	in := q.user(j.User)
+	if in.waits += by; by < 0 {
+		q.forget(j.User, in)
+	}
 }
 
-// count changes one of the two counts of a user in a queue; other is the other one.
-func (q *queueLive) count(in, other map[string]int64, user string, by int64) {
-	before := in[user]
-	switch after := before + by; {
-	case after == 0:
-		delete(in, user)
-	default:
-		in[user] = after
+// user is a user of the queue, made if it is new. The caller counts something of it, and calls forget after it counted down.
+func (q *queueLive) user(name string) *queueUser {
+	in := q.users[name]
+	if in == nil {
+		in = &queueUser{}
+		q.users[name] = in
 	}
-	if (before == 0) != (before+by == 0) && other[user] == 0 {
-		q.busy += by
+	return in
+}
+
+func (q *queueLive) forget(name string, in *queueUser) {
+	if in.waits == 0 && in.running == 0 {
+		delete(q.users, name)
 	}
 }
 
 // sameUsers compares counts that were made anew with those that are kept.
 func (q *queueLive) sameUsers(kept *queueLive) error {
-	busy := int64(len(q.users))
-	for user := range q.waits {
-		if q.users[user] == 0 {
-			busy++
-		}
-	}
-	if !maps.Equal(q.waits, kept.waits) || !maps.Equal(q.users, kept.users) || busy != kept.busy {
-		return fmt.Errorf("%d users wait, %d run, %d in all; counted %d, %d, %d", len(q.waits), len(q.users), busy, len(kept.waits), len(kept.users), kept.busy)
+	same := func(a, b *queueUser) bool { return a.running == b.running && a.waits == b.waits }
+	if !maps.EqualFunc(q.users, kept.users, same) {
+		return fmt.Errorf("%d users wait or run, or not as many times as counted; counted %d", len(q.users), len(kept.users))
 	}
 	return nil
 }

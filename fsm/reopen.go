@@ -48,7 +48,7 @@ func Reopen(m *Machine, o Reopening) (*Machine, error) {
 		return nil, err
 	}
 	n := &Machine{facts: m.Snapshot().facts}
-	if err := n.rebuild(); err != nil {
+	if err := n.rebuild(false); err != nil {
 		return nil, fmt.Errorf("the state cannot be reopened: %w", err)
 	}
 	n.endAll()
@@ -58,7 +58,7 @@ func Reopen(m *Machine, o Reopening) (*Machine, error) {
 	if n.clusterID != "" || len(n.removed) > 0 {
 		n.rules = max(n.rules, 4)
 	}
-	if err := n.rebuild(); err != nil { // instances may have ended: what waits behind them is found
+	if err := n.rebuild(false); err != nil { // instances may have ended: what waits behind them is found
 		return nil, fmt.Errorf("the state cannot be reopened: %w", err)
 	}
 	if err := n.CheckInvariants(); err != nil {

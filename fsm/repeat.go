@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"strconv"
 
@@ -13,14 +12,13 @@ import (
 // mostOpen is how many numbers of a session may be unanswered.
 const mostOpen = 1024
 
-// answer is the stored answer to one number of a session.
+// answer is the stored answer to one number of a session. Its key lies in the tree itself, so that a search reads no other memory.
 type answer struct {
 	session, number uint64
-	hash            []byte // of the command without its Repeat
-	result          *logv1.Result
+	*reply
 }
 
-func answerLess(a, b *answer) bool {
+func answerLess(a, b answer) bool {
 	return a.session < b.session || a.session == b.session && a.number < b.number
 }
 
@@ -39,17 +37,30 @@ func answerBytes(res *logv1.Result) int64 {
 
 var deterministic = proto.MarshalOptions{Deterministic: true}
 
-func hashOf(msg proto.Message) []byte {
-	data, err := deterministic.Marshal(msg)
+// mostScratch is how many bytes of room for encoding are kept between two commands.
+const mostScratch = 64 << 10
+
+func (m *Machine) hashOf(msg proto.Message) digest {
+	data, err := deterministic.MarshalAppend(m.scratch[:0], msg)
 	if err != nil {
 		panic("broken invariant: a message of the log cannot be encoded: " + err.Error())
 	}
-	sum := sha256.Sum256(data)
-	return sum[:]
+	return m.sum(data)
+}
+
+// sum of what was encoded into the scratch room.
+func (m *Machine) sum(data []byte) digest {
+	if cap(data) <= mostScratch {
+		m.scratch = data[:0]
+	}
+	return sha256.Sum256(data)
 }
 
 // commandHash tells a repeated command from another one. What the leader computes for each attempt, like a draw, is left out.
-func commandHash(c *logv1.Command) []byte {
+func (m *Machine) commandHash(c *logv1.Command) digest {
+	if data, ok := appendCommand(m.scratch[:0], c); ok {
+		return m.sum(data)
+	}
 	asked := &logv1.Command{Op: c.GetOp()}
 	switch op := c.GetOp().(type) {
 	case *logv1.Command_PutSchedule:
@@ -61,7 +72,7 @@ func commandHash(c *logv1.Command) []byte {
 		asked.Op = &logv1.Command_BackfillSchedule{BackfillSchedule: &logv1.BackfillSchedule{Name: op.BackfillSchedule.GetName(),
 			FromMs: op.BackfillSchedule.GetFromMs(), ToMs: op.BackfillSchedule.GetToMs()}}
 	}
-	return hashOf(asked)
+	return m.hashOf(asked)
 }
 
 // isOutdated: the leader computed the command from something that is not there any more. It computes again and sends it under the same number, so
@@ -80,24 +91,25 @@ func isOutdated(r *logv1.Refusal) bool {
 
 // repeated finds the stored answer of a number, or says why the call is refused; neither: it runs. The lowest number only rises, and the
 // answers below it go.
-func (m *Machine) repeated(r *logv1.Repeat, hash []byte) (*logv1.Result, *logv1.Refusal) {
+func (m *Machine) repeated(r *logv1.Repeat, hash *digest) (*reply, *logv1.Refusal) {
 	if _, refusal := m.touch(r.GetSession()); refusal != nil {
 		return nil, refusal
 	}
 	p, _ := m.pulses.Get(r.GetSession())
 	if r.GetLowest() > p.lowest {
+		from := p.lowest
 		p.lowest = r.GetLowest()
 		m.pulses.Set(r.GetSession(), p)
-		m.dropAnswers(r.GetSession(), p.lowest)
+		m.dropBelow(r.GetSession(), from, p.lowest)
 	}
 	if r.GetNumber() < p.lowest {
 		return nil, refuse(logv1.Reason_REASON_TOO_OLD, "number", number(r.GetNumber()), "lowest", number(p.lowest))
 	}
-	if a, ok := m.answers.Get(&answer{session: r.GetSession(), number: r.GetNumber()}); ok {
-		if !bytes.Equal(a.hash, hash) {
+	if a, ok := m.answers.Get(answer{session: r.GetSession(), number: r.GetNumber()}); ok {
+		if a.hash != *hash {
 			return nil, refuse(logv1.Reason_REASON_NUMBER_REUSED, "number", number(r.GetNumber()))
 		}
-		return a.result, nil
+		return a.reply, nil
 	}
 	if r.GetNumber()-p.lowest >= mostOpen {
 		return nil, refuse(logv1.Reason_REASON_TOO_MANY_OPEN, "number", number(r.GetNumber()), "lowest", number(p.lowest), "most", strconv.Itoa(mostOpen))
@@ -108,24 +120,49 @@ func (m *Machine) repeated(r *logv1.Repeat, hash []byte) (*logv1.Result, *logv1.
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // storeAnswer keeps the answer, unless the command ended its own session.
-func (m *Machine) storeAnswer(r *logv1.Repeat, hash []byte, res *logv1.Result) {
+func (m *Machine) storeAnswer(r *logv1.Repeat, hash *digest, res *reply) {
 	if _, ok := m.sessions.Get(r.GetSession()); !ok {
 		return
 	}
-	m.answers.Set(&answer{session: r.GetSession(), number: r.GetNumber(), hash: hash, result: res})
-	m.bytes += answerBytes(res)
+	res.hash, res.bytes = *hash, answerBytes(res.result)
+	m.answers.Set(answer{r.GetSession(), r.GetNumber(), res})
+	m.bytes += res.bytes
 }
 
 // Answered reports whether a call with this number would get a stored answer (or a refusal, if another call had it).
 func (m *Machine) Answered(s SessionID, number uint64) bool {
-	_, ok := m.answers.Get(&answer{session: uint64(s), number: number})
+	_, ok := m.answers.Get(answer{session: uint64(s), number: number})
 	return ok
+}
+
+// uncount a reply that is no longer stored.
+func (m *Machine) uncount(r *reply) {
+	m.bytes -= r.bytes
+	if r.open { // its claim part must not count it again
+		r.bytes = 0
+	}
+}
+
+// mostOneByOne is how many answers are looked for by their numbers, one after the other.
+const mostOneByOne = 8
+
+// dropBelow forgets the answers of a session when its lowest number rises: there are none below the one that it was before.
+func (m *Machine) dropBelow(session, from, lowest uint64) {
+	if lowest-from > mostOneByOne {
+		m.dropAnswers(session, lowest)
+		return
+	}
+	for number := from; number < lowest; number++ {
+		if a, ok := m.answers.Delete(answer{session: session, number: number}); ok {
+			m.uncount(a.reply)
+		}
+	}
 }
 
 // dropAnswers forgets the answers of a session to numbers below lowest.
 func (m *Machine) dropAnswers(session, lowest uint64) {
-	var gone []*answer
-	m.answers.Ascend(&answer{session: session}, func(a *answer) bool {
+	var gone []answer
+	m.answers.Ascend(answer{session: session}, func(a answer) bool {
 		if a.session != session || a.number >= lowest {
 			return false
 		}
@@ -134,6 +171,6 @@ func (m *Machine) dropAnswers(session, lowest uint64) {
 	})
 	for _, a := range gone {
 		m.answers.Delete(a)
-		m.bytes -= answerBytes(a.result)
+		m.uncount(a.reply)
 	}
 }

@@ -39,7 +39,7 @@ func Restore(r io.Reader) (*Machine, error) {
 	if m.settings == nil {
 		return nil, d.damaged("it has no header")
 	}
-	if err := m.rebuild(); err != nil {
+	if err := m.rebuild(true); err != nil {
 		return nil, d.damaged(err.Error())
 	}
 	if err := m.CheckInvariants(); err != nil {
@@ -114,8 +114,11 @@ func (m *Machine) loadMore(k kind, body []byte) error {
 		return err
 	case kindAnswer:
 		a, err := decode(body, &logv1.AnswerRecord{})
-		m.answers.Load(&answer{session: a.GetSession(), number: a.GetNumber(), hash: a.GetHash(), result: a.GetResult()})
-		return err
+		if err != nil || len(a.GetHash()) != len(digest{}) || a.GetResult() == nil {
+			return fmt.Errorf("a stored answer cannot be read")
+		}
+		m.answers.Load(answer{a.GetSession(), a.GetNumber(), &reply{result: a.GetResult(), hash: digest(a.GetHash()), bytes: answerBytes(a.GetResult())}})
+		return nil
 	case kindKey:
 		r, err := decode(body, &logv1.KeyRecord{})
 		m.keys.Load(r.GetUser()+"\x00"+r.GetKey(), r)
@@ -145,7 +148,8 @@ func (m *Machine) loadMore(k kind, body []byte) error {
 }
 
 // rebuild makes everything derived from the facts: queues, sessions, jobs, then claims, so that gates close as they did.
-func (m *Machine) rebuild() error {
+// own: no other machine and no snapshot has the records of the facts.
+func (m *Machine) rebuild(own bool) error {
 	m.derived = m.emptyDerived()
 	m.queues.Scan(func(_ string, q *logv1.QueueRecord) bool { m.enlistQueue(q); return true })
 	m.users.Scan(func(name string, since int64) bool {
@@ -159,16 +163,8 @@ func (m *Machine) rebuild() error {
 	if err := m.rebuildSchedules(); err != nil {
 		return err
 	}
-	claimed := map[uint64]bool{} // final jobs whose claim lives
-	m.claims.Scan(func(_ uint64, c claim) bool { claimed[c.job] = true; return true })
-	for _, tree := range []interface {
-		Scan(func(uint64, *jobRec) bool)
-	}{m.jobs, m.final} {
-		var err error
-		tree.Scan(func(_ uint64, r *jobRec) bool { err = m.enlistJob(r, claimed[r.job.Id]); return err == nil })
-		if err != nil {
-			return err
-		}
+	if err := m.rebuildJobs(own); err != nil {
+		return err
 	}
 	for name, q := range m.queueLive { // each alone, so the order does not show
 		m.indexRetention(name, q)
@@ -176,7 +172,7 @@ func (m *Machine) rebuild() error {
 	if err := m.rebuildClaims(); err != nil {
 		return err
 	}
-	m.answers.Scan(func(a *answer) bool { m.bytes += answerBytes(a.result); return true })
+	m.answers.Scan(func(a answer) bool { m.bytes += a.bytes; return true })
 	m.keys.Scan(func(id string, k *logv1.KeyRecord) bool {
 		m.keyEnds.Set(nameStamp{later(k.GetMadeMs(), keyLife), id})
 		m.bytes += keyBytes(id)
@@ -188,37 +184,102 @@ func (m *Machine) rebuild() error {
 	return nil
 }
 
-func (m *Machine) enlistJob(r *jobRec, claimed bool) error {
-	j := r.job
-	q := m.queueLive[j.Queue]
+// mostKinds is how many kinds of jobs are told apart by restoring.
+const mostKinds = 1024
+
+// restoring finds what many jobs have in common with one look for each job, and lets them share one string where each came with its own.
+type restoring struct {
+	m       *Machine
+	own     bool                     // the records may be changed
+	users   map[string]*restoredUser // that are busy
+	kinds   map[string]string
+	claimed map[uint64]bool // jobs whose claim lives
+	queue   string          // of the last job
+	live    *queueLive      // of that queue
+}
+
+type restoredUser struct {
+	name string
+	live *userLive // nil until it has a job
+}
+
+// rebuildJobs makes what is derived of the jobs. Queues, users and schedules are there.
+func (m *Machine) rebuildJobs(own bool) (err error) {
+	r := restoring{m: m, own: own, users: make(map[string]*restoredUser, m.users.Len()-m.idleEnds.Len()), kinds: map[string]string{}, claimed: map[uint64]bool{}}
+	m.users.Scan(func(name string, since int64) bool {
+		if since == 0 {
+			r.users[name] = &restoredUser{name: name}
+		}
+		return true
+	})
+	m.claims.Scan(func(_ uint64, c claim) bool { r.claimed[c.job] = true; return true })
+	m.board.Reserve(len(r.users))
+	m.userLive = make(map[string]*userLive, len(r.users))
+	for _, tree := range []interface {
+		Scan(func(uint64, *jobRec) bool)
+	}{m.jobs, m.final} {
+		tree.Scan(func(_ uint64, rec *jobRec) bool { err = r.enlist(rec); return err == nil })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// share finds the queue of the job, and sets what it has in common with others.
+func (r *restoring) share(j *logv1.Job) {
+	if r.live == nil || j.Queue != r.queue {
+		r.queue, r.live = j.Queue, r.m.queueLive[j.Queue]
+	}
+	if !r.own {
+		return
+	}
+	j.Queue = r.queue
+	if kind, known := r.kinds[j.Kind]; known {
+		j.Kind = kind
+	} else if len(r.kinds) < mostKinds {
+		r.kinds[j.Kind] = j.Kind
+	}
+}
+
+// enlist makes what is derived of one job.
+func (r *restoring) enlist(rec *jobRec) error {
+	m, j := r.m, rec.job
+	r.share(j)
+	q := r.live
 	if q == nil || j.State <= none || j.State > cancelled {
 		return fmt.Errorf("job %d has no queue or an unknown state", j.Id)
 	}
 	q.counts[j.State]++
-	m.bytes += r.size()
-	if r.finish != nil {
-		m.finishes[r.finish.GetFence()] = j.Id
+	m.bytes += rec.size()
+	if rec.finish != nil {
+		m.finishes.set(rec.finish.GetFence(), j.Id)
 	}
-	for _, x := range r.exclusions {
+	for _, x := range rec.exclusions {
 		m.excluded.Set(lapse{x.GetWorker(), x.GetAge(), j.Id})
 	}
-	if isFinal(j.State) && !claimed {
+	if isFinal(j.State) && !r.claimed[j.Id] {
 		m.history.Set(stamp{j.FinishedMs, j.Id})
 		q.history.Set(stamp{j.FinishedMs, j.Id})
 		return nil
 	}
-	if since, known := m.users.Get(j.User); !known || since != 0 {
+	u := r.users[j.User]
+	if u == nil {
 		return fmt.Errorf("the user of job %d is not busy", j.Id)
 	}
-	if m.userLive[j.User] == nil {
-		m.userLive[j.User] = &userLive{}
+	if r.own {
+		j.User = u.name
 	}
-	m.userLive[j.User].busy++
+	if u.live == nil {
+		u.live = &userLive{}
+		m.userLive[u.name] = u.live
+	}
+	u.live.busy++
 	if j.ScheduleId != 0 {
 		m.instanceBegins(j)
 	}
 	m.countCoordinated(j, 1)
-	m.enterState(r)
+	m.enterState(rec)
 	return nil
 }
 

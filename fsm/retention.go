@@ -41,12 +41,13 @@ func (m *Machine) indexRetention(name string, q *queueLive) {
 	if any == q.retained && at == q.retain {
 		return
 	}
+	if any { // the new one first: a tree that was empty in between would be built anew
+		m.retainEnds.Set(nameStamp{at, name})
+	}
 	if q.retained {
 		m.retainEnds.Delete(nameStamp{q.retain, name})
 	}
-	if q.retain, q.retained = at, any; any {
-		m.retainEnds.Set(nameStamp{at, name})
-	}
+	q.retain, q.retained = at, any
 }
 
 // deleteJob forgets a job of the history and its output, and says how much work that was, of the bound of a batch.
@@ -57,7 +58,7 @@ func (m *Machine) deleteJob(id uint64) (work int) {
 	}
 	j := rec.job
 	if rec.finish != nil {
-		delete(m.finishes, rec.finish.GetFence())
+		m.finishes.drop(rec.finish.GetFence())
 	}
 	q := m.queueLive[j.Queue]
 	q.counts[j.State]--

@@ -21,7 +21,9 @@ func (m *Machine) retryJob(id uint64) (made uint64, refusal *logv1.Refusal) {
 	default:
 		return 0, refuse(logv1.Reason_REASON_WRONG_STATE, "job", number(id), "state", stateName(old.job.State))
 	}
-	j := copyJob(old.job)
+	rec := newRec()
+	j := rec.job
+	copyJob(j, old.job)
 	j.Attempt, j.Charged, j.StartedMs, j.FinishedMs, j.Fence, j.Worker, j.Lane = 0, 0, 0, 0, 0, "", 0
 	j.Result, j.Error, j.RetriedAs, j.DueMs, j.Progress = nil, "", 0, 0, nil
 	j.RetryOf, j.EnqueuedMs = id, m.wall
@@ -29,10 +31,10 @@ func (m *Machine) retryJob(id uint64) (made uint64, refusal *logv1.Refusal) {
 	if j.Coordinator != "" || j.FirstDueMs != 0 {
 		j.FirstDueMs = m.wall
 	}
-	if refusal = m.room(&plan{}, j.User, jobBytes(j)); refusal != nil {
+	if refusal = m.room(planned{}, jobBytes(j), !has(m.users, j.User)); refusal != nil {
 		return 0, refusal
 	}
-	m.addJob(j, 0)
+	m.addJob(rec, 0)
 	link := old.edit()
 	link.job.RetriedAs = j.Id
 	m.note(link, logv1.StepKind_STEP_KIND_RETRIED_BY_HAND, 0)

@@ -106,11 +106,12 @@ var firedReasons = [...]logv1.TickReason{
 // fire makes the job of a tick, as an enqueue of the template would. The event of the fire comes before those of its job.
 func (s *scheduleStep) fire(t tick) *logv1.Refusal {
 	m, n := s.m, s.rec.def.GetTemplate()
-	if _, _, refusal := m.admit(&plan{}, n); refusal != nil {
+	if _, _, refusal := m.admit(nil, n); refusal != nil {
 		return refusal
 	}
 	s.flush()
-	j := m.jobOf(n)
+	rec := m.jobOf(n)
+	j := rec.job
 	j.Schedule, j.ScheduleId, j.FireMs, j.FireCause = s.rec.name(), s.rec.id, t.fire, t.cause
 	j.Coordinator, j.FirstDueMs = n.GetCoordinator(), t.fire+s.rec.offset
 	late := s.late(t.fire)
@@ -128,7 +129,7 @@ func (s *scheduleStep) fire(t tick) *logv1.Refusal {
 	}
 	s.write(&logv1.TickRecord{Result: logv1.TickResult_TICK_RESULT_FIRED, Reason: firedReasons[t.cause], FirstMs: t.fire, LastMs: t.fire, Count: 1,
 		LateMs: late, Job: m.lastJob + 1}, j)
-	m.addJob(j, 0)
+	m.addJob(rec, 0)
 	m.instanceBegins(j)
 	return nil
 }

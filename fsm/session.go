@@ -73,9 +73,9 @@ func (m *Machine) indexSession(id uint64) {
 	if end == live.end {
 		return
 	}
+	m.sessionEnds.Set(stamp{end, id})
 	m.sessionEnds.Delete(stamp{live.end, id})
 	live.end = end
-	m.sessionEnds.Set(stamp{end, id})
 }
 
 func (m *Machine) register(r *logv1.Register, res *logv1.Result) {

@@ -52,11 +52,13 @@ func (s *Snapshot) write(e *encoder) {
 		LastSchedule: s.lastSchedule, LastTick: s.lastTick,
 		ClusterId: s.clusterID, ClusterName: s.clusterName, RemovedNodes: s.removed})
 	s.queues.Scan(func(_ string, q *logv1.QueueRecord) bool { return e.frame(kindQueue, q) })
+	user, job := &logv1.UserRecord{}, &logv1.JobRecord{} // used again: there may be a million of each
 	s.users.Scan(func(name string, since int64) bool {
-		return e.frame(kindUser, &logv1.UserRecord{Name: name, IdleSinceMs: since})
+		user.Name, user.IdleSinceMs = name, since
+		return e.frame(kindUser, user)
 	})
-	s.jobs.Scan(func(_ uint64, r *jobRec) bool { return e.frame(kindJob, r.record()) })
-	s.final.Scan(func(_ uint64, r *jobRec) bool { return e.frame(kindFinal, r.record()) })
+	s.jobs.Scan(func(_ uint64, r *jobRec) bool { return e.frame(kindJob, r.record(job)) })
+	s.final.Scan(func(_ uint64, r *jobRec) bool { return e.frame(kindFinal, r.record(job)) })
 	s.sessions.Scan(func(id uint64, one *session) bool {
 		p, _ := s.pulses.Get(id)
 		return e.frame(kindSession, one.record(p))
@@ -66,8 +68,8 @@ func (s *Snapshot) write(e *encoder) {
 		return e.frame(kindClaim, &logv1.ClaimRecord{Fence: fence, Job: c.job, Session: c.session, Lane: c.lane, LeaseMs: c.lease, EndsMs: c.ends,
 			RunEndsMs: c.runEnds})
 	})
-	s.answers.Scan(func(a *answer) bool {
-		return e.frame(kindAnswer, &logv1.AnswerRecord{Session: a.session, Number: a.number, Hash: a.hash, Result: a.result})
+	s.answers.Scan(func(a answer) bool {
+		return e.frame(kindAnswer, &logv1.AnswerRecord{Session: a.session, Number: a.number, Hash: a.hash[:], Result: a.result})
 	})
 	s.keys.Scan(func(_ string, k *logv1.KeyRecord) bool { return e.frame(kindKey, k) })
 	s.turns.Scan(func(t turn) bool {
@@ -94,8 +96,10 @@ func headerRules(rules uint32) uint32 {
 	return rules
 }
 
-func (r *jobRec) record() proto.Message {
-	return &logv1.JobRecord{Job: r.job, Exclusions: r.exclusions, Finish: r.finish, Steps: r.steps}
+// record fills the message, all of it.
+func (r *jobRec) record(into *logv1.JobRecord) proto.Message {
+	into.Job, into.Exclusions, into.Finish, into.Steps = r.job, r.exclusions, r.finish, r.steps
+	return into
 }
 
 func (s *session) record(p pulse) proto.Message {

@@ -56,7 +56,7 @@ func (m *Machine) wakeExcluded() {
 			return
 		}
 		m.exclEnds.Delete(first)
-		m.batch.ready = append(m.batch.ready, first.id)
+		m.noteReady(first.id, nil)
 	}
 }
 

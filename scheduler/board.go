@@ -22,7 +22,7 @@ type Turns interface {
 type Board struct {
 	turns  Turns
 	mode   Mode              // of the line "*", and of queues without a mode of their own
-	jobs   map[JobID]*entry  // without a coordinator
+	jobs   index             // without a coordinator
 	queues map[string]*queue // never ranged over where the order shows
 	users  map[string]*user
 	star   [MaxSize + 1]heap[*part, byStarTop]
@@ -58,7 +58,7 @@ func NewBoard(turns Turns, defaultMode Mode) *Board {
 	return &Board{
 		turns:  turns,
 		mode:   defaultMode,
-		jobs:   make(map[JobID]*entry),
+		jobs:   newIndex(),
 		queues: make(map[string]*queue),
 		users:  make(map[string]*user),
 		roll:   newRoll(defaultMode),
@@ -68,14 +68,22 @@ func NewBoard(turns Turns, defaultMode Mode) *Board {
 	}
 }
 
+// Reserve makes a board without users ready for so many; it changes nothing else.
+func (b *Board) Reserve(users int) {
+	if len(b.users) == 0 {
+		b.users = make(map[string]*user, users)
+	}
+}
+
 // Add lets a job wait: it stands in the lines, unless its coordinator holds it back. A job that is already there, or that names the
 // queue "*", is a broken invariant: it panics.
 func (b *Board) Add(job Job) {
-	if b.Has(job.ID) {
-		panic(fmt.Sprintf("scheduler: job %d is added to the board twice", job.ID))
-	}
 	if job.Queue == Any || job.Size > MaxSize {
 		panic(fmt.Sprintf("scheduler: job %d has queue %q and size %d, which no job can have", job.ID, job.Queue, job.Size))
+	}
+	e := &entry{id: job.ID, place: job.Place, priority: job.Priority}
+	if (job.Coordinator != "" || len(b.sequenced) > 0) && b.Has(job.ID) || job.Coordinator == "" && !b.jobs.add(e) {
+		panic(fmt.Sprintf("scheduler: job %d is added to the board twice", job.ID))
 	}
 	q := b.queueOf(job.Queue)
 	q.waiting++
@@ -83,19 +91,16 @@ func (b *Board) Add(job Job) {
 		b.addSequenced(q, job)
 		return
 	}
-	e := &entry{id: job.ID, place: job.Place, priority: job.Priority}
-	b.jobs[job.ID] = e
 	q.ages.add(e)
-	b.stand(e, q, job.User, job.Size)
+	b.stand(e, q, job.User, job.Size, false)
 }
 
 // Remove takes a job off the board and reports whether it was there.
 func (b *Board) Remove(id JobID) bool {
-	e, there := b.jobs[id]
-	if !there {
+	e := b.jobs.take(id)
+	if e == nil {
 		return b.removeSequenced(id)
 	}
-	delete(b.jobs, id)
 	q := e.owner.part.queue
 	q.waiting--
 	b.leave(e)
@@ -103,16 +108,16 @@ func (b *Board) Remove(id JobID) bool {
 	return true
 }
 
-// stand puts a job into the lines.
-func (b *Board) stand(e *entry, q *queue, userName string, size Size) {
+// stand puts a job into the lines; comesBack: it may leave them and stand again.
+func (b *Board) stand(e *entry, q *queue, userName string, size Size, comesBack bool) {
 	p := b.partOf(q, size)
 	u, isNew := b.userPartOf(p, userName)
 	e.owner = u
-	u.jobs.push(e)
+	u.jobs.push(e, comesBack)
 	b.roll.jobs.Set(e.standing())
 	if isNew {
 		p.enter(u)
-	} else if e.at == 0 {
+	} else if u.jobs.best == e {
 		p.moved(u)
 	}
 }
@@ -122,14 +127,14 @@ func (b *Board) leave(e *entry) {
 	u := e.owner
 	p := u.part
 	b.roll.jobs.Delete(e.standing())
-	if len(u.jobs.items) == 1 {
+	if u.jobs.len() == 1 {
 		p.leave(u)
-		u.jobs.remove(0)
+		u.jobs.remove(e)
 		b.forget(u)
 		return
 	}
-	wasBest := e.at == 0
-	u.jobs.remove(e.at)
+	wasBest := u.jobs.best == e
+	u.jobs.remove(e)
 	if wasBest {
 		p.moved(u)
 	}
@@ -137,7 +142,7 @@ func (b *Board) leave(e *entry) {
 
 // Has reports whether the job waits, in the lines or held back.
 func (b *Board) Has(id JobID) bool {
-	if _, there := b.jobs[id]; there {
+	if b.jobs.get(id) != nil {
 		return true
 	}
 	return len(b.sequenced) > 0 && b.sequenced[id] != nil
@@ -145,11 +150,15 @@ func (b *Board) Has(id JobID) bool {
 
 // Served says that the user's turn in the line has changed.
 func (b *Board) Served(line, userName string) {
+	b.ServedBy(line, userName, b.turns.Turn(line, userName))
+}
+
+// ServedBy is Served for a caller who knows the turn that Turns would return.
+func (b *Board) ServedBy(line, userName string, turn Fence) {
 	u := b.users[userName]
 	if u == nil || len(u.parts) == 0 {
 		return
 	}
-	turn := b.turns.Turn(line, userName)
 	if line == Any {
 		for _, up := range u.parts {
 			up.starTurn = turn
@@ -166,7 +175,7 @@ func (b *Board) Served(line, userName string) {
 		return
 	}
 	for _, p := range q.parts {
-		if up := p.users[u]; up != nil {
+		if up := p.of(u); up != nil {
 			up.ownTurn = turn
 			b.noteGroup(up)
 			if !up.closed {
@@ -188,7 +197,7 @@ func (b *Board) FrontPriority(queueName, userName string) (highest int32, found 
 		if up == nil {
 			return
 		}
-		if best := up.jobs.top(); !found || best.priority > highest {
+		if best := up.jobs.best; !found || best.priority > highest {
 			highest, found = best.priority, true
 		}
 	}
@@ -197,7 +206,7 @@ func (b *Board) FrontPriority(queueName, userName string) (highest int32, found 
 			look(p.own.top())
 			look(p.away.top())
 		} else if u := b.users[userName]; u != nil {
-			look(p.users[u])
+			look(p.of(u))
 		}
 	}
 	return highest, found
@@ -212,7 +221,7 @@ func (b *Board) Oldest(queueName string) (id JobID, found bool) {
 }
 
 // Waiting returns the number of waiting jobs, those that are closed or held back included.
-func (b *Board) Waiting() int { return len(b.jobs) + len(b.sequenced) }
+func (b *Board) Waiting() int { return b.jobs.jobs + len(b.sequenced) }
 
 // WaitingIn returns the number of waiting jobs of a queue, those that are closed or held back included.
 func (b *Board) WaitingIn(queueName string) int {

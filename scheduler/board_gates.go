@@ -70,7 +70,7 @@ func (b *Board) refreshUserIn(q *queue, userName string) {
 		return
 	}
 	for _, p := range q.parts {
-		if up := p.users[u]; up != nil {
+		if up := p.of(u); up != nil {
 			b.refreshClosed(up)
 		}
 	}

@@ -39,7 +39,7 @@ func (b *Board) partOf(q *queue, size Size) *part {
 // the lines: it enters them with its first job.
 func (b *Board) userPartOf(p *part, name string) (up *userPart, isNew bool) {
 	u := b.userOf(name)
-	if up = p.users[u]; up != nil {
+	if up = p.of(u); up != nil {
 		return up, false
 	}
 	up = &userPart{

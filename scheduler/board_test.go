@@ -61,8 +61,8 @@ func TestNothingIsKept(t *testing.T) {
 		b.Remove(JobID(i))
 	}
 	b.OpenUser("A")
-	if len(b.users) != 0 || len(b.jobs) != 0 || b.WaitingIn("a") != 0 {
-		t.Errorf("%d users and %d jobs are left", len(b.users), len(b.jobs))
+	if len(b.users) != 0 || b.jobs.jobs != 0 || len(b.jobs.pages) != 0 || b.WaitingIn("a") != 0 {
+		t.Errorf("%d users and %d jobs are left", len(b.users), b.jobs.jobs)
 	}
 	if !b.DropQueue("a") || !b.DropQueue("a") || len(b.queues) != 0 {
 		t.Error("the queue was not dropped")
@@ -109,7 +109,7 @@ func TestHeapsShrink(t *testing.T) {
 		b.Add(Job{ID: JobID(i), Queue: "one", User: "u", Place: Place(jobs - i)})
 		b.Add(Job{ID: JobID(jobs + i), Queue: "many", User: fmt.Sprint(i), Place: Place(i)})
 	}
-	flood := cap(b.users["u"].parts[0].jobs.items)
+	flood := cap(b.users["u"].parts[0].jobs.late.items)
 	for i := range jobs - 10 {
 		for _, queue := range []string{"one", "many"} {
 			pick, ok := b.Next(Offer{Chain: []string{queue}})
@@ -128,7 +128,7 @@ func TestHeapsShrink(t *testing.T) {
 			}
 		}
 	}
-	if left := cap(b.users["u"].parts[0].jobs.items); left > flood/8 {
+	if left := cap(b.users["u"].parts[0].jobs.late.items); left > flood/8 {
 		t.Errorf("a heap of 10 jobs keeps room for %d of %d", left, flood)
 	}
 }

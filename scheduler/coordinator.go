@@ -122,7 +122,7 @@ func (b *Board) Stands(id JobID) bool { return b.inLines(id) != nil }
 
 // inLines returns the entry of a job that stands, or nil.
 func (b *Board) inLines(id JobID) *entry {
-	if e := b.jobs[id]; e != nil || len(b.sequenced) == 0 {
+	if e := b.jobs.get(id); e != nil || len(b.sequenced) == 0 {
 		return e
 	}
 	if s := b.sequenced[id]; s != nil && s.at != held {
@@ -145,7 +145,7 @@ func (b *Board) Sequence(coordinator string, n int) []JobID { return b.roll.Sequ
 // promote lets the head of a coordinator stand, if it is open.
 func (b *Board) promote(c *coordinator) {
 	if s := c.head; s != nil && !c.closed {
-		b.stand(&s.entry, b.queues[s.job.Queue], s.job.User, s.job.Size)
+		b.stand(&s.entry, b.queues[s.job.Queue], s.job.User, s.job.Size, true)
 	}
 }
 

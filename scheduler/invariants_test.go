@@ -1,6 +1,9 @@
 package scheduler
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // checkHeap returns what is wrong with a heap.
 func checkHeap[T any, O order[T]](name string, h *heap[T, O], at func(T) int32) error {
@@ -14,6 +17,33 @@ func checkHeap[T any, O order[T]](name string, h *heap[T, O], at func(T) int32) 
 		}
 	}
 	return nil
+}
+
+// checkBacklog returns what is wrong with a backlog.
+func checkBacklog(name string, b *backlog) error {
+	goneOnes, best := 0, b.late.top()
+	for i, e := range b.line[b.head:] {
+		if e.gone() {
+			goneOnes++
+		} else if e.at != inLine {
+			return fmt.Errorf("%s: a job of the line believes that it is at %d", name, e.at)
+		}
+		if i == 0 && e.gone() || i > 0 && e.ahead(b.line[b.head+i-1]) {
+			return fmt.Errorf("%s: job %d of the line is gone and first, or before its predecessor", name, i)
+		}
+		if i == 0 && (best == nil || e.ahead(best)) {
+			best = e
+		}
+	}
+	if goneOnes != b.gone || b.gone >= mostGone || b.best != best || b.len() != len(b.all()) {
+		return fmt.Errorf("%s: %d gone, counted %d; %d jobs, counted %d; or another one is the best", name, goneOnes, b.gone, len(b.all()), b.len())
+	}
+	return checkHeap(name, &b.late, func(e *entry) int32 { return e.at })
+}
+
+// all jobs, in no order.
+func (b *backlog) all() []*entry {
+	return append(slices.DeleteFunc(slices.Clone(b.line[b.head:]), (*entry).gone), b.late.items...)
 }
 
 // checkBoard returns what is wrong with the structure of a board.
@@ -115,17 +145,17 @@ func checkCoordinators(b *Board) (held map[string]int, err error) {
 func checkPart(b *Board, p *part) (jobs int, err error) {
 	open := 0
 	for u, up := range p.users {
-		if len(up.jobs.items) == 0 || b.users[u.name] != u || up.closed != b.isClosed(p.queue, u) {
+		if up.jobs.len() == 0 || b.users[u.name] != u || up.closed != b.isClosed(p.queue, u) {
 			return 0, fmt.Errorf("user %s: empty, unknown, or open when closed", u.name)
 		}
 		if !up.closed {
 			open++
 		}
-		jobs += len(up.jobs.items)
-		if err := checkHeap("jobs of "+u.name, &up.jobs, func(e *entry) int32 { return e.at }); err != nil {
+		jobs += up.jobs.len()
+		if err := checkBacklog("jobs of "+u.name, &up.jobs); err != nil {
 			return 0, err
 		}
-		for _, e := range up.jobs.items {
+		for _, e := range up.jobs.all() {
 			if e.owner != up || b.inLines(e.id) != e {
 				return 0, fmt.Errorf("job %d is not linked back", e.id)
 			}
@@ -162,7 +192,7 @@ func checkRoll(b *Board) error {
 				if g, ok := b.roll.groups.Get(up.number); !ok || g != want {
 					return fmt.Errorf("queue %s user %s: the roll has %+v %v, want %+v", name, u.name, g, ok, want)
 				}
-				for _, e := range up.jobs.items {
+				for _, e := range up.jobs.all() {
 					jobs++
 					if s := b.sequenced[e.id]; s != nil && s.of.head != s {
 						return fmt.Errorf("job %d stands and is not the head of coordinator %s", e.id, s.of.name)

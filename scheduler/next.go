@@ -63,7 +63,7 @@ func (s *search) exclude(ids []JobID) {
 		}
 	}
 	for _, up := range s.touchedUsers {
-		if best, found := up.jobs.bestExcept(0, s.isExcluded); found {
+		if best, found := up.jobs.bestExcept(s.isExcluded); found {
 			s.touched[up] = best
 		}
 	}
@@ -98,7 +98,7 @@ func (s *search) bestOf(up *userPart) *entry {
 			return best
 		}
 	}
-	return up.jobs.top()
+	return up.jobs.best
 }
 
 // inQueue returns the job that the line of an open queue gives.
@@ -206,7 +206,7 @@ func (s *search) ofUserIn(q *queue, u *user) (best *entry) {
 		return nil
 	}
 	for _, p := range q.parts {
-		if e := s.bestOf(p.users[u]); e != nil && (best == nil || e.ahead(best)) {
+		if e := s.bestOf(p.of(u)); e != nil && (best == nil || e.ahead(best)) {
 			best = e
 		}
 	}

@@ -6,7 +6,7 @@ type entry struct {
 	place    Place
 	owner    *userPart
 	priority int32
-	at       int32 // in owner.jobs; gone or held: in no heap
+	at       int32 // in the heap of owner.jobs, or inLine; gone or held: in neither
 }
 
 // ahead is the order of jobs inside one user, and of a fifo line: the larger
@@ -44,7 +44,7 @@ func (b *Board) jobOf(e *entry) Job {
 type userPart struct {
 	part     *part
 	user     *user
-	jobs     heap[*entry, byAhead]
+	jobs     backlog
 	ownTurn  Fence  // in the line of the queue
 	starTurn Fence  // in the line "*"
 	ownAt    int32  // in part.own, or in part.away
@@ -65,6 +65,22 @@ type part struct {
 	away   heap[*userPart, byFront]    // closed users, by their best job
 	users  map[*user]*userPart         // open and closed
 	starAt int32                       // in board.star[size]; -1: closed queue or no open user
+}
+
+// fewParts of a user are searched one by one.
+const fewParts = 4
+
+// of returns the record of a user in the part, or nil.
+func (p *part) of(u *user) *userPart {
+	if len(u.parts) > fewParts {
+		return p.users[u]
+	}
+	for _, up := range u.parts {
+		if up.part == p {
+			return up
+		}
+	}
+	return nil
 }
 
 // candidate is a user in a part with the best job that an offer may take there.
@@ -93,7 +109,7 @@ func turnBefore(mode Mode, turn, otherTurn Fence, best, otherBest *entry) bool {
 	return best.older(otherBest)
 }
 
-func (u *userPart) asCandidate() candidate { return candidate{user: u, best: u.jobs.top()} }
+func (u *userPart) asCandidate() candidate { return candidate{user: u, best: u.jobs.best} }
 
 type byAhead struct{}
 
@@ -112,7 +128,7 @@ func (byStarLine) placed(item *userPart, at int32) { item.starAt = at }
 
 type byFront struct{}
 
-func (byFront) before(a, b *userPart) bool      { return a.jobs.top().ahead(b.jobs.top()) }
+func (byFront) before(a, b *userPart) bool      { return a.jobs.best.ahead(b.jobs.best) }
 func (byFront) placed(item *userPart, at int32) { item.ownAt = at }
 
 type byStarTop struct{}
