@@ -60,6 +60,9 @@ type nothingMachine struct{ raft.FSM }
 
 func (nothingMachine) Apply(*raft.Log) any { return nil }
 
+// stays where raft's configuration says.
+func stays(_ raft.ServerID, known raft.ServerAddress) (raft.ServerAddress, error) { return known, nil }
+
 // bareRaft is a cluster of three as raft's library runs it, on the stores and with the timing of this package.
 func bareRaft(b *testing.B, store string) (leader *raft.Raft) {
 	b.Helper()
@@ -77,7 +80,7 @@ func bareRaft(b *testing.B, store string) (leader *raft.Raft) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		wire, err := openTransport(c.RaftListen, "", nil, nil, c.Logger)
+		wire, err := openTransport(c.RaftListen, "", nil, stays, c.Logger)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -106,5 +109,23 @@ func bareRaft(b *testing.B, store string) (leader *raft.Raft) {
 			}
 		}
 		<-look.C
+	}
+}
+
+// BenchmarkInFlight is why one batch is in flight, and why a batch has at most 256 KiB: raft alone carries the commands of so many callers, 300
+// bytes each, in one entry at a time, or divided among several at the same time.
+func BenchmarkInFlight(b *testing.B) {
+	const commandBytes = 300
+	for _, store := range everyStore {
+		for _, callers := range []int{16, 128, 1024, 4096} {
+			for _, flights := range []int{1, 2, 4, 8} {
+				b.Run(fmt.Sprintf("%s/callers=%d/flights=%d", store, callers, flights), func(b *testing.B) {
+					leader := bareRaft(b, store)
+					data := make([]byte, callers/flights*commandBytes)
+					race(b, flights, func(context.Context) error { return leader.Apply(data, 0).Error() })
+					b.ReportMetric(float64(b.N)*float64(callers/flights)/b.Elapsed().Seconds(), "commands/s")
+				})
+			}
+		}
 	}
 }

@@ -22,8 +22,11 @@ type leadership struct {
 	gathered chan struct{} // as many commands are queued as were wanted
 	rules    atomic.Uint32 // in force; they only rise
 	idle     atomic.Int64  // nanoseconds between batches while a session exists; tests change it
+	patience atomic.Int64  // nanoseconds that gather waits at least; for tests
 	// nextTick is when a batch goes out even if nobody asks. Written by the proposer's goroutine, under mu.
 	nextTick time.Time
+	// gathers counts the times that the proposer could wait for callers, and vain those since most of them last came. Its goroutine alone.
+	gathers, vain uint
 
 	mu     sync.Mutex
 	closed error // why nothing is taken any longer
@@ -35,6 +38,8 @@ type leadership struct {
 	// inHandOff: raft refused the last batch because of a transfer of leadership.
 	inHandOff bool
 	parking
+	lines   map[*Line]struct{}
+	told    []*Line // to be told when mu is given up
 	readers []chan read
 	fires   firing
 }
@@ -119,7 +124,7 @@ func (l *leadership) end() {
 // close takes no more commands and answers all that wait; those in flight are answered by the proposer.
 func (l *leadership) close(reason error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	if l.closed == nil {
 		l.closed = reason
 	}
@@ -138,6 +143,7 @@ func (l *leadership) close(reason error) {
 		l.fires.next = nil
 	}
 	l.dismiss(l.closed)
+	l.endLines(l.closed)
 	for _, r := range l.readers {
 		r <- read{err: l.closed}
 	}

@@ -116,8 +116,8 @@ func (l *leadership) submitFire(p *pending) (*logv1.Result, error) {
 		return nil, err
 	}
 	select {
-	case a := <-p.answered:
-		return a.result, a.err
+	case <-p.answered:
+		return p.outcome.result, p.outcome.err
 	case <-l.fires.ctx.Done():
 		a := l.abandon(p, l.fires.ctx.Err())
 		return a.result, a.err

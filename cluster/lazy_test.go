@@ -121,8 +121,8 @@ func TestOutputIsBounded(t *testing.T) {
 	}
 	l.close(ErrNotLeader)
 	for _, p := range l.lazy.list {
-		if a := <-p.answered; !errors.Is(a.err, ErrNotLeader) {
-			t.Error(a.err)
+		if <-p.answered; !errors.Is(p.outcome.err, ErrNotLeader) {
+			t.Error(p.outcome.err)
 		}
 	}
 }

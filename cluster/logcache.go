@@ -6,8 +6,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// logCacheBytes bounds the cache by bytes: an entry is a whole batch, so a count would bound nothing.
-const logCacheBytes = 32 << 20
+// logCacheBytes bounds the cache by bytes: an entry is a whole batch, so a count would bound nothing. It holds 32 full ones; a follower that
+// is further behind is sent what the log store reads.
+const logCacheBytes = 8 << 20
 
 // logCache keeps the newest entries in memory, for the replication to followers that are almost caught up.
 type logCache struct {

@@ -23,6 +23,8 @@ var errBroken = errors.New("cluster: the replicated machine of this node has sto
 // time; everything else may be called by anybody.
 type machine struct {
 	log     hclog.Logger
+	dir     string          // of the node's data
+	closing <-chan struct{} // closed when the node begins to shut down; set once
 	fatal   func(error)
 	feed    *feed
 	digests *digests
@@ -65,7 +67,7 @@ func newMachine(c Config, fatal func(error)) *machine {
 	state := fsm.New()
 	start := Position{Epoch: state.Epoch()}
 	return &machine{
-		log: c.Logger.Named("machine"), fatal: fatal, feed: newFeed(newRing(c.KeepEvents, c.KeepEventBytes, start)), digests: newDigests(),
+		log: c.Logger.Named("machine"), dir: c.DataDir, fatal: fatal, feed: newFeed(newRing(c.KeepEvents, c.KeepEventBytes, start)), digests: newDigests(),
 		configuration: newConfiguration(),
 		full:          make(chan struct{}, 1), restored: make(chan struct{}, 1), snapshotBytes: c.Timing.SnapshotBytes, state: state, end: start,
 	}
@@ -184,7 +186,7 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 		return nil, errBroken
 	}
 	m.logBytes = 0
-	return persistent{m.snapshot()}, nil
+	return persistent{m.snapshot(), m.dir, m.closing}, nil
 }
 
 // snapshot of the state as it is now. It takes the lock that Apply takes: a copy marks the containers that it shares.
@@ -233,13 +235,26 @@ func (m *machine) alone(read func(*fsm.Machine)) {
 }
 
 // persistent writes a snapshot to raft's store, while Apply goes on.
-type persistent struct{ *fsm.Snapshot }
+type persistent struct {
+	*fsm.Snapshot
+	dir     string // of raft's store; empty: nobody works beside, so nothing waits
+	closing <-chan struct{}
+}
 
 func (p persistent) Persist(sink raft.SnapshotSink) error {
-	if _, err := p.WriteTo(sink); err != nil {
+	w, done := p.writer(sink)
+	defer done()
+	if _, err := p.WriteTo(w); err != nil {
 		return errors.Join(err, sink.Cancel())
 	}
 	return sink.Close()
+}
+
+func (p persistent) writer(sink raft.SnapshotSink) (w io.Writer, done func()) {
+	if p.dir == "" {
+		return sink, func() {}
+	}
+	return newPaced(sink, p.dir, p.closing)
 }
 
 func (persistent) Release() {}

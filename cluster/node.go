@@ -102,6 +102,7 @@ func Open(c Config) (_ *Node, err error) {
 		return nil, errors.Join(err, n.wire.Close(), n.stores.close())
 	}
 	n.machine = newMachine(c, n.fatal)
+	n.machine.closing = n.closing
 	n.feed, n.machine.configuration.self = n.machine.feed, raft.ServerID(n.id)
 	if err := n.startRaft(); err != nil {
 		return nil, errors.Join(err, n.closeGossip(), n.wire.Close(), n.stores.close())

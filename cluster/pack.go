@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -65,7 +64,10 @@ type pending struct {
 	waits bool
 	claimSpot
 
-	answered chan answer // has room for the only one
+	// One of them takes the answer.
+	answered chan struct{} // of a caller that blocks: told once, when outcome is there
+	outcome  answer
+	ticket   *Ticket // of a line
 }
 
 type answer struct {
@@ -74,8 +76,16 @@ type answer struct {
 	err    error
 }
 
+// newPending is the command of a caller that blocks.
 func newPending(command *logv1.Command) *pending {
-	p := &pending{command: command, bytes: proto.Size(command), weight: 1, answered: make(chan answer, 1)}
+	p := &pending{answered: make(chan struct{}, 1)}
+	p.describe(command)
+	return p
+}
+
+// describe a command as the queues see it.
+func (p *pending) describe(command *logv1.Command) {
+	p.command, p.bytes, p.weight = command, proto.Size(command), 1
 	switch op := command.GetOp().(type) {
 	case *logv1.Command_Heartbeat, *logv1.Command_Finish, *logv1.Command_Release, *logv1.Command_Cancel:
 		p.urgent = true
@@ -99,7 +109,6 @@ func newPending(command *logv1.Command) *pending {
 		}
 		p.weight = max(1, p.weight)
 	}
-	return p
 }
 
 // makes lists the jobs that the command probably makes, for waking claims in the same batch.
@@ -134,13 +143,18 @@ func (q *queue) pop() {
 // submit puts a command into its queue.
 func (l *leadership) submit(ctx context.Context, p *pending) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
+	return l.admit(ctx, p)
+}
+
+// admit a command into its queue. The caller holds mu, which is given up while there is no room for an urgent command.
+func (l *leadership) admit(ctx context.Context, p *pending) error {
 	for p.urgent && l.closed == nil && len(l.urgent.list) >= maxUrgent {
 		if l.room == nil {
 			l.room = make(chan struct{})
 		}
 		room := l.room
-		l.mu.Unlock()
+		l.unlock()
 		select {
 		case <-room:
 		case <-ctx.Done():
@@ -184,37 +198,10 @@ func (l *leadership) submitLazy(p *pending) error {
 	return nil
 }
 
-// abandon a command whose caller left: its answer if there is one, else what is known of its outcome.
-func (l *leadership) abandon(p *pending, cause error) answer {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch p.where {
-	case isAnswered:
-		return <-p.answered
-	case inFlight:
-		p.waits = false // an empty answer of it must not be parked
-		return answer{err: fmt.Errorf("%w: %w", ErrUnknownOutcome, cause)}
-	case isParked:
-		l.unpark(p)
-	case isWoken:
-		l.passOn(p.wish)
-	}
-	l.answer(p, answer{err: cause})
-	return answer{err: cause}
-}
-
-// answer the caller, once. The caller holds mu.
-func (l *leadership) answer(p *pending, a answer) {
-	if p.where != isAnswered {
-		p.where = isAnswered
-		p.answered <- a
-	}
-}
-
 // queued commands that do not wait for others. The caller holds mu.
 func (l *leadership) queued() int { return len(l.urgent.list) + len(l.normal.list) }
 
-// wantQueued asks for a signal when so many commands are queued; false if they are already. 0 takes it back.
+// wantQueued asks for a signal when so many commands are queued; false if they are already. wantNone takes it back.
 func (l *leadership) wantQueued(count int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -224,6 +211,14 @@ func (l *leadership) wantQueued(count int) bool {
 	default:
 	}
 	return l.queued() < count
+}
+
+// wantNone wants no signal any more, and gives the number of commands that are queued.
+func (l *leadership) wantNone() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.want = 0
+	return l.queued()
 }
 
 // hasWork tells whether an entry is to be made now, and how long the output that waits may wait on; noTick: none waits.
@@ -281,7 +276,7 @@ func (b *batch) add(p *pending) {
 // wake. nil if nothing is to be proposed now.
 func (l *leadership) pack() *batch {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	b := &batch{}
 	l.takeLazy(b, l.hasOther() || !time.Now().Before(l.nextTick))
 	l.node.View(func(m *fsm.Machine) {

@@ -30,6 +30,8 @@ type parking struct {
 	waiters  *scheduler.Waiters
 	byAge    map[uint64]*pending
 	sessions map[fsm.SessionID]map[uint64]*pending
+	// numbered counts parked claims by their call, for which there may be more than one.
+	numbered map[callID]int
 	// woken claims go into the next batch.
 	woken []*pending
 	// rescan lists the ages that are still to be looked at.
@@ -43,7 +45,17 @@ type parking struct {
 func newParking() parking {
 	return parking{
 		waiters: scheduler.NewWaiters(), byAge: make(map[uint64]*pending), sessions: make(map[fsm.SessionID]map[uint64]*pending),
+		numbered: make(map[callID]int),
 	}
+}
+
+// callID is a numbered call of a session.
+type callID struct{ session, number uint64 }
+
+// id of the call; numbered is false for one that cannot be repeated.
+func (p *pending) id() (id callID, numbered bool) {
+	r := p.command.GetRepeat()
+	return callID{r.GetSession(), r.GetNumber()}, r != nil
 }
 
 // Claim proposes a claim; if nothing is there for it, it waits on this node for up to wait without a log entry. parked is
@@ -66,8 +78,8 @@ func (n *Node) Claim(ctx context.Context, command *logv1.Command, wait time.Dura
 	defer over.Stop()
 	for {
 		select {
-		case a := <-p.answered:
-			return a.result, a.parked, a.err
+		case <-p.answered:
+			return p.outcome.result, p.outcome.parked, p.outcome.err
 		case <-over.C:
 			l.waitOver(p)
 		case <-ctx.Done():
@@ -77,10 +89,15 @@ func (n *Node) Claim(ctx context.Context, command *logv1.Command, wait time.Dura
 	}
 }
 
-// waitOver answers a parked claim that nothing came for. One that is on its way gets the answer of the log.
+// waitOver is waitNoLonger for a caller that does not hold mu.
 func (l *leadership) waitOver(p *pending) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
+	l.waitNoLonger(p)
+}
+
+// waitNoLonger answers a parked claim that nothing came for. One that is on its way gets the answer of the log. The caller holds mu.
+func (l *leadership) waitNoLonger(p *pending) {
 	p.waits = false
 	if p.where != isParked {
 		return
@@ -98,12 +115,12 @@ func (l *leadership) waitOver(p *pending) {
 // hurryRepeats sends parked repeats of an answered claim through the log for the stored answer: a caller whose connection broke asks
 // again while its first call is still parked here.
 func (l *leadership) hurryRepeats(p *pending) {
-	r := p.command.GetRepeat()
-	if p.claim == nil || r == nil {
+	id, numbered := p.id()
+	if p.claim == nil || !numbered || l.numbered[id] == 0 {
 		return
 	}
 	for _, other := range l.ofSession(fsm.SessionID(p.claim.GetSession())) {
-		if o := other.command.GetRepeat(); o != nil && o.GetSession() == r.GetSession() && o.GetNumber() == r.GetNumber() {
+		if o, numbered := other.id(); numbered && o == id {
 			l.unpark(other)
 			l.hurry(other)
 		}
@@ -119,6 +136,9 @@ func nothing(index uint64) *logv1.Result {
 func (l *leadership) keepsWaiting(p *pending, result *logv1.Result) bool {
 	if p.claim == nil || !p.waits || p.where == isAnswered || result.GetRefusal() != nil {
 		return false
+	}
+	if p.ticket != nil && p.ticket.line.err != nil {
+		return false // the caller of a line that has ended hears of the end with the last answer
 	}
 	switch result.GetClaim().GetEmpty() {
 	case logv1.Empty_EMPTY_NOTHING:
@@ -152,6 +172,9 @@ func (l *leadership) park(m *fsm.Machine, p *pending) {
 		l.sessions[session] = make(map[uint64]*pending)
 	}
 	l.sessions[session][p.age] = p
+	if id, numbered := p.id(); numbered {
+		l.numbered[id]++
+	}
 	if offer.OnlyUser {
 		l.bound++
 	}
@@ -165,6 +188,11 @@ func (l *leadership) unpark(p *pending) {
 	session := fsm.SessionID(p.claim.GetSession())
 	delete(l.byAge, p.age)
 	delete(l.sessions[session], p.age)
+	if id, numbered := p.id(); numbered {
+		if l.numbered[id]--; l.numbered[id] == 0 {
+			delete(l.numbered, id)
+		}
+	}
 	if len(l.sessions[session]) == 0 {
 		delete(l.sessions, session)
 	}

@@ -13,8 +13,11 @@ import (
 )
 
 const (
-	// gatherTime is how long the proposer waits for the callers that it has just answered to come back.
-	gatherTime = 300 * time.Microsecond
+	// The proposer waits for the callers that it has just answered to come back as long as the last batch took, within these bounds: longer than
+	// an entry takes there is nothing to be saved. The least alone is too short where processors are busy (docs/decisions/0019-encoding.md).
+	leastGather, mostGather = 300 * time.Microsecond, 1500 * time.Microsecond
+	// Where fewer than half of the callers came back so many times in a row, the proposer waits for them only once in vainProbe times.
+	vainMost, vainProbe = 4, 16
 	// refusedPause follows a batch that raft did not take, while a transfer of leadership goes on.
 	refusedPause = 20 * time.Millisecond
 )
@@ -31,8 +34,8 @@ func (n *Node) Propose(ctx context.Context, command *logv1.Command) (*logv1.Resu
 		return nil, err
 	}
 	select {
-	case a := <-p.answered:
-		return a.result, a.err
+	case <-p.answered:
+		return p.outcome.result, p.outcome.err
 	case <-ctx.Done():
 		a := l.abandon(p, ctx.Err())
 		return a.result, a.err
@@ -57,6 +60,7 @@ func (l *leadership) propose() {
 		if b == nil {
 			continue
 		}
+		began := time.Now()
 		outcome, err := l.commit(b)
 		if err != nil {
 			l.refuse(b, err)
@@ -65,7 +69,7 @@ func (l *leadership) propose() {
 		}
 		answers, queued := l.settle(b, outcome)
 		if answers > 1 || queued > 0 {
-			l.gather(answers + queued)
+			l.gather(answers+queued, max(leastGather, min(mostGather, time.Since(began)), time.Duration(l.patience.Load())))
 		}
 	}
 }
@@ -90,20 +94,30 @@ func (l *leadership) waitWork() bool {
 	return true
 }
 
-// gather waits until so many commands are queued, but not for long. A caller with one call in flight comes back at once
-// after its answer; then its next command shares a batch with those that queued meanwhile.
-func (l *leadership) gather(count int) {
-	if !l.wantQueued(count) {
+// gather waits until so many commands are queued, but not longer than patience. A caller with one call in flight comes back at once
+// after its answer; then its next command shares a batch with those that queued meanwhile. Where callers come by a clock of their own
+// nobody comes back, and who comes meanwhile would wait in vain: then it waits now and then only, to find out when that changes.
+func (l *leadership) gather(count int, patience time.Duration) {
+	l.gathers++
+	if l.vain >= vainMost && l.gathers%vainProbe != 0 {
 		return
 	}
-	timer := time.NewTimer(gatherTime)
+	if !l.wantQueued(count) {
+		l.vain = 0
+		return
+	}
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-l.gathered:
 	case <-timer.C:
 	case <-l.ctx.Done():
 	}
-	l.wantQueued(0)
+	if came := l.wantNone(); 2*came >= count {
+		l.vain = 0
+	} else {
+		l.vain++
+	}
 }
 
 func (l *leadership) pause(d time.Duration) {
@@ -153,7 +167,7 @@ func (l *leadership) commit(b *batch) (fsm.Outcome, error) {
 // refuse answers a batch of which nothing is known, or that raft did not take.
 func (l *leadership) refuse(b *batch, err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	for _, p := range b.pending {
 		l.answer(p, answer{err: err})
 	}
@@ -168,7 +182,7 @@ func (l *leadership) refuse(b *batch, err error) {
 // the commands that queued while it was in flight.
 func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	queued = l.queued()
 	l.inHandOff = false
 	l.node.View(func(m *fsm.Machine) {

@@ -161,3 +161,20 @@ func TestReadBarrier(t *testing.T) {
 		}
 	}
 }
+
+// Where callers never come back the proposer stops waiting for them, but for one time in vainProbe; it waits again once they do.
+func TestGatherGivesUp(t *testing.T) {
+	l := &leadership{ctx: t.Context(), gathered: make(chan struct{}, 1)}
+	for range vainMost {
+		l.gather(2, time.Millisecond)
+	}
+	for l.gathers%vainProbe != vainProbe-1 {
+		l.gather(2, time.Hour) // returns at once
+	}
+	l.normal.push(&pending{})
+	l.normal.push(&pending{})
+	l.gather(2, time.Hour) // looks, and finds both
+	if l.vain != 0 {
+		t.Errorf("after callers came back, %d waits still count as vain", l.vain)
+	}
+}

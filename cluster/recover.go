@@ -124,7 +124,7 @@ func (r *recovery) Snapshot() (raft.FSMSnapshot, error) {
 		return nil, err
 	}
 	r.epoch = state.Epoch()
-	return persistent{state.Snapshot()}, nil
+	return persistent{Snapshot: state.Snapshot()}, nil
 }
 
 // mostRemoved nodes are remembered.

@@ -29,12 +29,16 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 }
 
+// Closing is closed when Shutdown begins.
+func (n *Node) Closing() <-chan struct{} { return n.closing }
+
 func (n *Node) close() error {
 	if l := n.leading.Load(); l != nil {
 		l.stopFiring()
 		l.mu.Lock()
 		l.dismiss(ErrShutdown)
-		l.mu.Unlock()
+		l.endLines(ErrShutdown)
+		l.unlock()
 		n.handOver()
 	}
 	n.end()
