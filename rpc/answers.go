@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"time"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairlane-scheduler/fairlane/fsm"
@@ -88,8 +90,23 @@ func claimAnswer(r *logv1.Result, claim *logv1.ClaimResult) *v1.ClaimResponse {
 	return out
 }
 
-func finishAnswer(r *logv1.Result, about ...string) *v1.FinishResponse {
+// claimResult is the answer to a claim as a call, or its refusal.
+func claimResult(r *v1.ClaimRequest, result *logv1.Result, parked time.Duration) (*v1.ClaimResponse, error) {
+	claim := result.GetClaim()
+	if claim.GetRefusal() != nil {
+		return nil, refusalError(claim.GetRefusal(), aboutClaim(r)...)
+	}
+	answer := claimAnswer(result, claim)
+	answer.ParkedMs = parked.Milliseconds()
+	return answer, nil
+}
+
+func finishAnswer(r *logv1.Result, request *v1.FinishRequest) *v1.FinishResponse {
 	finish := r.GetFinish()
+	var about []string
+	if finish.GetRefusal() != nil || finish.GetNext().GetRefusal() != nil {
+		about = aboutFinish(request)
+	}
 	out := &v1.FinishResponse{
 		Error: refusalBody(finish.GetRefusal(), about...), State: v1.JobState(finish.GetState()),
 		Cancelled: finish.GetCancelled(), Position: positionOf(r),
@@ -99,6 +116,10 @@ func finishAnswer(r *logv1.Result, about ...string) *v1.FinishResponse {
 		out.Next.Error = refusalBody(next.GetRefusal(), about...)
 	}
 	return out
+}
+
+func releaseAnswer(r *logv1.Result) *v1.ReleaseResponse {
+	return &v1.ReleaseResponse{Statuses: statusesAnswer(r.GetRelease().GetStatuses()), Position: positionOf(r)}
 }
 
 func heartbeatAnswer(r *logv1.Result) *v1.HeartbeatResponse {

@@ -32,6 +32,8 @@ type leadership interface {
 	LeaderInside() (raftAddress string, serves bool)
 	// WaitLeader returns when some node leads, this one included.
 	WaitLeader(context.Context) error
+	// Closing is closed when this node begins to shut down.
+	Closing() <-chan struct{}
 }
 
 // leaderCall is a call that only the leader can decide.
@@ -91,14 +93,26 @@ func attempt[Resp any](ctx context.Context, s *server, call leaderCall[Resp]) (r
 	resp, err = call.remote(traced, leader)
 	switch {
 	case err == nil:
+		s.nameLeader(ctx)
 		return resp, nil, false
 	case connect.IsWireError(err):
 		reason, _, _ := ReasonOf(err)
-		return nil, err, reason == NotLeader || reason == ShuttingDown
+		if nothingDone = reason == NotLeader || reason == ShuttingDown; !nothingDone {
+			s.nameLeader(ctx)
+		}
+		return nil, err, nothingDone
 	case !sent.Load() || call.harmless:
 		return nil, err, true
 	}
 	return nil, problem(UnknownOutcome, "why", "the connection to the leader broke before its answer came"), false
+}
+
+// nameLeader tells the caller of a call that was passed on where it could have sent it.
+func (s *server) nameLeader(ctx context.Context) {
+	id, address, known := s.lead.Leader()
+	if info, ok := connect.CallInfoForHandlerContext(ctx); ok && known && address != "" && id != s.lead.ID() {
+		info.ResponseHeader().Set(leaderHeader, baseURL(address, s.peers.secure))
+	}
 }
 
 // leaderDoor is where another node that leads is called; false: none does, or it is not known where.
@@ -143,12 +157,13 @@ func (s *server) awaitLeader(ctx context.Context, began time.Time, last error) e
 
 // failure is the error of the table for an error of this node.
 func (s *server) failure(err error) error {
+	if err == nil { // before the variables, which lie on the heap
+		return nil
+	}
 	var busy *cluster.BusyError
 	var rules *cluster.RulesError
 	var already *connect.Error
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &already):
 		return already
 	case memberProblem(err) != nil:

@@ -32,6 +32,7 @@ func (f *follower) Leader() (string, string, bool) {
 	return "", "", false
 }
 func (f *follower) LeaderInside() (string, bool) { return "", false }
+func (f *follower) Closing() <-chan struct{}     { return nil }
 func (f *follower) follow(address string)        { f.leader.Store(&address) }
 func (f *follower) WaitLeader(ctx context.Context) error {
 	for f.leader.Load() == nil {

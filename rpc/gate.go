@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ var carriesPayload = map[string]bool{
 	"/fairlane.v1.ScheduleService/PreviewSchedule": true,
 }
 
+// noStore is shared by all answers: who adds to it copies it.
+var noStore = slices.Clip([]string{"no-store"})
+
 // gate refuses, with a code, what Connect would refuse without one or would not refuse: before anything is decoded.
 type gate struct {
 	next    http.Handler
@@ -52,13 +56,19 @@ type gate struct {
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
+	w.Header()["Cache-Control"] = noStore
 	called, known := g.methods[r.URL.Path]
 	if !known {
 		g.refuse(w, r, 0, problem(UnknownMethod, "method", r.Method, "path", r.URL.Path))
 		return
 	}
 	if err, status := g.check(r, called); err != nil {
+		if called.sends { // it may go on sending for ever
+			r.Body = http.NoBody
+			if r.ProtoMajor < 2 {
+				w.Header().Set("Connection", "close")
+			}
+		}
 		g.refuse(w, r, status, err)
 		return
 	}
@@ -66,10 +76,21 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if carriesPayload[r.URL.Path] {
 		most = maxPayloadBodyBytes
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &boundedBody{ReadCloser: r.Body, gate: g, control: http.NewResponseController(w), most: most}
+	var c *control
+	switch {
+	case called.sends:
+		c = newControl(w)
+		defer c.leave()
+		r = g.withMessages(c, r)
+	case r.Body != nil && r.Body != http.NoBody:
+		r.Body = &boundedBody{ReadCloser: r.Body, gate: g, control: *http.NewResponseController(w), most: most}
 	}
-	if called.streams {
+	switch {
+	case called.sends:
+		out := newMessageWriter(w, c, g.writeTime)
+		defer out.Flush()
+		w = out
+	case called.streams:
 		out := newStreamWriter(w, g.writeTime)
 		defer out.Flush()
 		w = out
@@ -96,6 +117,9 @@ func (g *gate) check(r *http.Request, called method) (err *connect.Error, status
 		}
 	default:
 		return problem(Malformed, "why", r.Method+" is not served for this method", "want", want), http.StatusMethodNotAllowed
+	}
+	if called.sends && r.ProtoMajor < 2 {
+		return problem(Malformed, "why", r.Proto+" cannot carry a stream in both directions", "want", "it over HTTP/2; or each call alone, which any HTTP carries"), 0
 	}
 	for _, header := range []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"} {
 		if encoding := r.Header.Get(header); encoding != "" && encoding != "identity" {
@@ -171,7 +195,7 @@ func (w *statusWriter) WriteHeader(int) { w.ResponseWriter.WriteHeader(w.status)
 type boundedBody struct {
 	io.ReadCloser
 	gate    *gate
-	control *http.ResponseController
+	control http.ResponseController
 	most    int64
 	read    int64
 	begun   bool

@@ -51,6 +51,7 @@ type server struct {
 	peers      *peers
 	certs      *certs.Bundle // nil: no TLS
 	incidents  atomic.Uint64
+	streams    atomic.Int64 // of workers, open here
 }
 
 // NewHandler serves all services, /v1/events, /metrics, /healthz and /readyz of a node. release closes the connections to other nodes; call it
@@ -89,7 +90,7 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 	mux.HandleFunc("GET /v1/events", s.sse)
 	mux.HandleFunc("GET /v1/snapshot", s.saveSnapshot)
 	mux.HandleFunc("POST /v1/snapshot", s.restoreSnapshot)
-	mux.Handle("GET /metrics", newMetrics(node, cfg.Certs))
+	mux.Handle("GET /metrics", newMetrics(node, cfg.Certs, &s.streams))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	ctx, stop := context.WithCancel(context.Background())
@@ -97,9 +98,15 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 	follower.Go(func() { s.followLeader(ctx) })
 	follower.Go(func() { s.announce(ctx) })
 	follower.Go(func() { s.neighbours(ctx) })
-	handler = mux
+	handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, known := gate.methods[r.URL.Path]; known { // nearly every request: the pattern "/" would find the same
+			gate.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 	if cfg.Certs != nil {
-		handler = &guard{next: mux, gate: gate, certs: cfg.Certs}
+		handler = &guard{next: handler, gate: gate, certs: cfg.Certs}
 	}
 	return handler, func() {
 		stop()
@@ -112,6 +119,7 @@ func NewHandler(node *cluster.Node, cfg Config) (handler http.Handler, release f
 type method struct {
 	get     bool // with GET too
 	streams bool // it answers with a stream
+	sends   bool // the caller sends one too
 }
 
 // methods of all services, by procedure.
@@ -124,6 +132,7 @@ func methods() map[string]method {
 			out[fmt.Sprintf("/%s/%s", service.FullName(), described.Name())] = method{
 				get:     options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS,
 				streams: described.IsStreamingServer(),
+				sends:   described.IsStreamingClient(),
 			}
 		}
 	}

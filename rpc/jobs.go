@@ -19,25 +19,36 @@ func number(n uint64) string { return strconv.FormatUint(n, 10) }
 // propose a command on this node, which leads, and give the machine's answer; a refusal is an error. about are pairs of
 // values of the request that the sentence of a refusal may need.
 func (s *server) propose(ctx context.Context, cmd *logv1.Command, about ...string) (*logv1.Result, error) {
+	return s.proposeAbout(ctx, cmd, func() []string { return about })
+}
+
+// proposeAbout is propose for the calls that each job makes: about is made only for a refusal.
+func (s *server) proposeAbout(ctx context.Context, cmd *logv1.Command, about func() []string) (*logv1.Result, error) {
 	if size := proto.Size(cmd); size > maxCommandBytes {
-		return nil, problem(TooLarge, "field", "the call's fields together", "value", strconv.Itoa(size), "most", strconv.Itoa(maxCommandBytes))
+		return nil, tooLargeCommand(size)
 	}
 	result, err := s.node.Propose(ctx, cmd)
-	return decided(cmd, result, err, about)
+	return decidedAbout(cmd, result, err, about)
 }
 
 // decided separates what the machine refused as a whole.
 func decided(cmd *logv1.Command, result *logv1.Result, err error, about []string) (*logv1.Result, error) {
+	return decidedAbout(cmd, result, err, func() []string { return about })
+}
+
+// decidedAbout is decided for proposeAbout.
+func decidedAbout(cmd *logv1.Command, result *logv1.Result, err error, about func() []string) (*logv1.Result, error) {
 	if err != nil {
 		return nil, err
 	}
 	if result.GetRefusal() == nil {
 		return result, nil
 	}
+	values := about()
 	if r := cmd.GetRepeat(); r != nil {
-		about = append([]string{"session", number(r.GetSession()), "number", number(r.GetNumber())}, about...)
+		values = append([]string{"session", number(r.GetSession()), "number", number(r.GetNumber())}, values...)
 	}
-	return nil, refusalError(result.GetRefusal(), about...)
+	return nil, refusalError(result.GetRefusal(), values...)
 }
 
 func (s *jobService) OpenSession(ctx context.Context, r *v1.OpenSessionRequest) (*v1.OpenSessionResponse, error) {
@@ -70,7 +81,7 @@ func (s *jobService) Enqueue(ctx context.Context, r *v1.EnqueueRequest) (*v1.Enq
 		local: func(ctx context.Context) (*v1.EnqueueResponse, error) {
 			job := newJobFrom(r.GetJob())
 			op := &logv1.Command_Enqueue{Enqueue: &logv1.Enqueue{Jobs: []*logv1.NewJob{job}}}
-			result, err := s.propose(ctx, &logv1.Command{Repeat: repeatFrom(r.GetRepeat()), Op: op}, aboutJob(job)...)
+			result, err := s.proposeAbout(ctx, &logv1.Command{Repeat: repeatFrom(r.GetRepeat()), Op: op}, func() []string { return aboutJob(job) })
 			if err != nil {
 				return nil, err
 			}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -24,7 +25,10 @@ const (
 type metrics struct {
 	node  *cluster.Node
 	certs *certs.Bundle // nil: no TLS
+	// workStreams that are open here.
+	workStreams *atomic.Int64
 
+	streams                                   *prometheus.Desc
 	isLeader, appliedIndex, commitIndex, term *prometheus.Desc
 	parked, queued                            *prometheus.Desc
 	jobs, stateBytes                          *prometheus.Desc
@@ -35,13 +39,15 @@ type metrics struct {
 }
 
 // newMetrics serves them in the text format of Prometheus, from a registry of its own.
-func newMetrics(node *cluster.Node, bundle *certs.Bundle) http.Handler {
+func newMetrics(node *cluster.Node, bundle *certs.Bundle, workStreams *atomic.Int64) http.Handler {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("fairlane_"+name, help, labels, nil)
 	}
 	m := &metrics{
 		node:         node,
 		certs:        bundle,
+		workStreams:  workStreams,
+		streams:      describe("work_streams", "Streams of workers that are open at this node, those that it passes on to the leader too."),
 		certExpiry:   describe("certificate_expiry_seconds", "When this node's certificate ends, seconds since 1970; only with TLS."),
 		isLeader:     describe("raft_is_leader", "1 while this node leads and takes commands, else 0."),
 		appliedIndex: describe("fsm_applied_index", "Log index of the last entry in this node's state."),
@@ -72,7 +78,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.isLeader, m.appliedIndex, m.commitIndex, m.term, m.parked, m.queued, m.jobs, m.stateBytes, m.schedules, m.ticks, m.lateness,
 		m.writes, m.diskFree, m.clockOffset, m.mayLead, m.certExpiry,
-		m.backupSuccess, m.backupFailures,
+		m.backupSuccess, m.backupFailures, m.streams,
 	} {
 		out <- d
 	}
@@ -94,6 +100,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(m.term, float64(status.Term))
 	gauge(m.parked, float64(status.Parked))
 	gauge(m.queued, float64(status.Queued))
+	gauge(m.streams, float64(m.workStreams.Load()))
 	if m.certs != nil {
 		gauge(m.certExpiry, float64(m.certs.Info().NotAfter.Unix()))
 	}

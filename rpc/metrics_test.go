@@ -78,6 +78,7 @@ func TestMetrics(t *testing.T) {
 		`fairlane_schedule_lateness_seconds_count`:                       "1",
 		`fairlane_schedule_lateness_seconds_bucket{le="+Inf"}`:           "1",
 		"fairlane_claims_parked":                                         "0",
+		"fairlane_work_streams":                                          "0",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %s", name, got[name], want)

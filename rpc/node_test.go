@@ -23,7 +23,7 @@ type testNode struct {
 type edit func(*cluster.Config, *Config)
 
 // startNode starts a cluster of one node and waits until it leads.
-func startNode(t *testing.T, edits ...edit) *testNode {
+func startNode(t testing.TB, edits ...edit) *testNode {
 	t.Helper()
 	node := openNode(t, true, edits...)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -45,7 +45,7 @@ func startNode(t *testing.T, edits ...edit) *testNode {
 }
 
 // openNode opens and serves a node on ports of the kernel's choice. It ends with the test.
-func openNode(t *testing.T, bootstrap bool, edits ...edit) *testNode {
+func openNode(t testing.TB, bootstrap bool, edits ...edit) *testNode {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,7 +101,7 @@ type fingerprint struct {
 	digest [32]byte
 }
 
-func (n *testNode) fingerprint(t *testing.T) fingerprint {
+func (n *testNode) fingerprint(t testing.TB) fingerprint {
 	t.Helper()
 	var out fingerprint
 	var snapshot *fsm.Snapshot

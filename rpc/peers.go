@@ -17,6 +17,9 @@ import (
 // forwardedHeader marks a call that a node sent to the leader; such a call is never sent on.
 const forwardedHeader = "Fairlane-Forwarded"
 
+// leaderHeader of an answer that another node, the leader, gave: the base URL of its API. Clients that can reach it save a hop.
+const leaderHeader = "Fairlane-Leader"
+
 // peer is another node, as this node's handlers call it.
 type peer struct {
 	jobs      fairlanev1connect.JobServiceClient
@@ -24,6 +27,8 @@ type peer struct {
 	queues    fairlanev1connect.QueueServiceClient
 	cluster   fairlanev1connect.ClusterServiceClient
 	schedules fairlanev1connect.ScheduleServiceClient
+	// streams of workers, over one connection.
+	streams fairlanev1connect.WorkerServiceClient
 	// gone ends when another node leads: calls that still wait for an answer of this one give up.
 	gone    context.Context
 	abandon context.CancelFunc
@@ -39,10 +44,11 @@ type door struct {
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // peers keeps the connections to other nodes. HTTP/1.1, one connection for each call in flight, kept for the next: unary
-// calls are cheaper that way than multiplexed.
+// calls are cheaper that way than multiplexed. Streams in both directions need HTTP/2.
 type peers struct {
-	outer, inner *http.Transport
-	secure       bool // https at the API
+	outer, inner               *http.Transport
+	outerStreams, innerStreams *http.Transport
+	secure                     bool // https at the API
 
 	mu     sync.Mutex
 	byDoor map[door]*peer
@@ -54,11 +60,23 @@ func newPeers(inside dialer, bundle *certs.Bundle) *peers {
 	if inside == nil {
 		inside = plain
 	}
-	p := &peers{outer: peerTransport(plain), inner: peerTransport(inside), byDoor: make(map[door]*peer)}
+	p := &peers{
+		outer: peerTransport(plain), inner: peerTransport(inside), byDoor: make(map[door]*peer),
+		outerStreams: streamTransport(plain, bundle != nil), innerStreams: streamTransport(inside, false), // the dialer does TLS
+	}
 	if bundle != nil {
-		p.outer.TLSClientConfig, p.secure = bundle.ClusterClient(), true
+		p.outer.TLSClientConfig, p.outerStreams.TLSClientConfig, p.secure = bundle.ClusterClient(), bundle.ClusterClient(), true
 	}
 	return p
+}
+
+func streamTransport(dial dialer, secure bool) *http.Transport {
+	t := peerTransport(dial)
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP2(secure)
+	t.Protocols.SetUnencryptedHTTP2(!secure)
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingTime, PingTimeout: pingTime}
+	return t
 }
 
 func peerTransport(dial dialer) *http.Transport {
@@ -87,11 +105,12 @@ func (p *peers) through(d door) *peer {
 	if known, ok := p.byDoor[d]; ok {
 		return known
 	}
-	transport, base := p.outer, baseURL(d.address, p.secure)
+	transport, streams, base := p.outer, p.outerStreams, baseURL(d.address, p.secure)
 	if d.inside {
-		transport, base = p.inner, "http://"+d.address // the dialer does TLS
+		transport, streams, base = p.inner, p.innerStreams, "http://"+d.address // the dialer does TLS
 	}
-	fresh := dial(&http.Client{Transport: transport}, base, connect.WithInterceptors(connect.UnaryInterceptorFunc(markForwarded)))
+	fresh := dial(&http.Client{Transport: transport}, base, connect.WithInterceptors(forwarded{}))
+	fresh.streams = dial(&http.Client{Transport: streams}, base, connect.WithInterceptors(forwarded{})).workers
 	fresh.gone, fresh.abandon = context.WithCancel(context.Background())
 	p.byDoor[d] = fresh
 	return fresh
@@ -117,6 +136,8 @@ func (p *peers) close() {
 	p.mu.Unlock()
 	p.outer.CloseIdleConnections()
 	p.inner.CloseIdleConnections()
+	p.outerStreams.CloseIdleConnections()
+	p.innerStreams.CloseIdleConnections()
 }
 
 // dial makes the typed clients of a URL. Nothing is sent.
@@ -142,7 +163,22 @@ func baseURL(address string, secure bool) string {
 	return "http://" + address
 }
 
-func markForwarded(next connect.UnaryFunc) connect.UnaryFunc {
+// forwarded are the interceptors that mark what a node sends to the leader.
+type forwarded struct{}
+
+func (forwarded) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		conn := next(ctx, spec)
+		conn.RequestHeader().Set(forwardedHeader, "1")
+		return conn
+	}
+}
+
+func (forwarded) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
+}
+
+func (forwarded) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
 		request.Header().Set(forwardedHeader, "1")
 		return next(ctx, request)

@@ -36,7 +36,7 @@ func curl(t *testing.T, url, body string) (status int, answer map[string]any) {
 }
 
 // h2c is a client that speaks HTTP/2 without TLS, as gRPC does.
-func h2c(t *testing.T) *http.Client {
+func h2c(t testing.TB) *http.Client {
 	t.Helper()
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)

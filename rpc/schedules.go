@@ -3,7 +3,6 @@ package rpc
 import (
 	"cmp"
 	"context"
-	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
@@ -58,7 +57,7 @@ func (s *server) proposeComputed(ctx context.Context, c computedCall) (*logv1.Re
 		}
 		cmd.Repeat = repeatFrom(c.repeat)
 		if size := proto.Size(cmd); size > maxCommandBytes {
-			return nil, problem(TooLarge, "field", "the call's fields together", "value", strconv.Itoa(size), "most", strconv.Itoa(maxCommandBytes))
+			return nil, tooLargeCommand(size)
 		}
 		result, err := s.node.Propose(ctx, cmd)
 		if err == nil && attempt < computeAttempts && !answered && s.overtaken(c, result) {

@@ -15,6 +15,17 @@ import (
 // drainTime is how long running calls may still take once serving ends. Parked claims are answered by the node's shutdown.
 const drainTime = 10 * time.Second
 
+// pingTime of HTTP/2: a connection is asked for a sign of life after so much silence, and has so much time for it.
+const pingTime = 15 * time.Second
+
+const (
+	// connectionWindow and streamWindow are how much of a connection of HTTP/2, and of one stream in it, may lie here unread, in bytes. A follower sends
+	// the streams of all its workers over one connection: one that is not read must not take the room of the others. net/http takes
+	// less than 4 MiB.
+	connectionWindow = 4<<20 - 1
+	streamWindow     = 256 << 10
+)
+
 // NewServer is the HTTP server for a handler: HTTP/1.1 and h2c on one port. Calls wait for jobs, so there is no limit for
 // a whole request or answer; the head, the body (see gate.go), idle connections and silent HTTP/2 peers have theirs.
 func NewServer(handler http.Handler) *http.Server {
@@ -29,9 +40,11 @@ func NewServer(handler http.Handler) *http.Server {
 		IdleTimeout:       3 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: 10_000,
-			SendPingTimeout:      15 * time.Second,
-			PingTimeout:          15 * time.Second,
+			MaxConcurrentStreams:          10_000,
+			MaxReceiveBufferPerConnection: connectionWindow,
+			MaxReceiveBufferPerStream:     streamWindow,
+			SendPingTimeout:               pingTime,
+			PingTimeout:                   pingTime,
 		},
 	}
 }

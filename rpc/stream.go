@@ -60,6 +60,9 @@ func (checks) WrapStreamingClient(next connect.StreamingClientFunc) connect.Stre
 
 func (checks) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		if conn.Spec().StreamType == connect.StreamTypeBidi {
+			return next(ctx, &checkedStream{conn})
+		}
 		return next(ctx, &checkedConn{StreamingHandlerConn: conn})
 	}
 }
@@ -87,6 +90,27 @@ func (c *checkedConn) Receive(message any) error {
 	}
 	if c.received++; c.received > 1 {
 		return problem(Malformed, "why", "it holds more than one message", "want", want)
+	}
+	if why, found := unreadable(message.(proto.Message)); found {
+		return decodeError(why, method)
+	}
+	return nil
+}
+
+// checkedStream reads the messages of a caller that streams.
+type checkedStream struct{ connect.StreamingHandlerConn }
+
+func (c *checkedStream) Receive(message any) error {
+	err := c.StreamingHandlerConn.Receive(message)
+	method := methodName(c.Spec().Procedure)
+	switch {
+	case errors.Is(err, io.EOF):
+		return err
+	case err != nil:
+		if _, _, ok := ReasonOf(err); ok || connect.CodeOf(err) == connect.CodeCanceled {
+			return err
+		}
+		return problem(Malformed, "why", err.Error(), "want", method+" requests, each in an envelope")
 	}
 	if why, found := unreadable(message.(proto.Message)); found {
 		return decodeError(why, method)

@@ -16,7 +16,7 @@ import (
 )
 
 // startThree starts a cluster of three nodes, the first of which leads, and waits until all vote.
-func startThree(t *testing.T) []*testNode {
+func startThree(t testing.TB) []*testNode {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -41,7 +41,7 @@ func startThree(t *testing.T) []*testNode {
 	return nodes
 }
 
-func waitUntil(t *testing.T, ctx context.Context, what string, ok func() bool) {
+func waitUntil(t testing.TB, ctx context.Context, what string, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()

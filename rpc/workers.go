@@ -60,24 +60,15 @@ func (s *workerService) Claim(ctx context.Context, r *v1.ClaimRequest) (*v1.Clai
 	wait := time.Duration(r.GetWaitMs()) * time.Millisecond
 	// left of the wait: attempts that came to nothing have used some of it.
 	left := func() time.Duration { return max(0, wait-time.Since(began)) }
-	cmd := &logv1.Command{
-		Repeat: repeatOf(r.GetSession(), r.GetNumber(), r.GetLowest()),
-		Op:     &logv1.Command_Claim{Claim: &logv1.Claim{Session: r.GetSession(), Lane: r.GetLane()}},
-	}
+	cmd := claimCommand(r)
 	return atLeader(ctx, s.server, leaderCall[v1.ClaimResponse]{
 		local: func(ctx context.Context) (*v1.ClaimResponse, error) {
 			result, parked, err := s.node.Claim(ctx, cmd, left())
-			result, err = decided(cmd, result, err, []string{"session", number(r.GetSession()), "lane", strconv.Itoa(int(r.GetLane()))})
+			result, err = decidedAbout(cmd, result, err, func() []string { return aboutClaim(r) })
 			if err != nil {
 				return nil, err
 			}
-			claim := result.GetClaim()
-			if claim.GetRefusal() != nil {
-				return nil, refusalError(claim.GetRefusal(), "session", number(r.GetSession()), "lane", strconv.Itoa(int(r.GetLane())))
-			}
-			answer := claimAnswer(result, claim)
-			answer.ParkedMs = parked.Milliseconds()
-			return answer, nil
+			return claimResult(r, result, parked)
 		},
 		remote: func(ctx context.Context, p *peer) (*v1.ClaimResponse, error) {
 			return p.workers.Claim(ctx, &v1.ClaimRequest{
@@ -94,8 +85,7 @@ func (s *workerService) Heartbeat(ctx context.Context, r *v1.HeartbeatRequest) (
 	}
 	return atLeader(ctx, s.server, leaderCall[v1.HeartbeatResponse]{
 		local: func(ctx context.Context) (*v1.HeartbeatResponse, error) {
-			op := &logv1.Command_Heartbeat{Heartbeat: &logv1.Heartbeat{Session: r.GetSession(), Fences: r.GetFences()}}
-			result, err := s.propose(ctx, &logv1.Command{Op: op}, "session", number(r.GetSession()))
+			result, err := s.proposeAbout(ctx, heartbeatCommand(r), func() []string { return []string{"session", number(r.GetSession())} })
 			if err != nil {
 				return nil, err
 			}
@@ -111,21 +101,13 @@ func (s *workerService) Finish(ctx context.Context, r *v1.FinishRequest) (*v1.Fi
 	if err := checkFinish(r); err != nil {
 		return nil, err
 	}
-	about := []string{"session", number(r.GetSession()), "fence", number(r.GetFence()), "job", "of claim " + number(r.GetFence())}
-	if r.GetNext() != nil {
-		about = append(about, "lane", strconv.Itoa(int(r.GetNext().GetLane())))
-	}
 	return atLeader(ctx, s.server, leaderCall[v1.FinishResponse]{
 		local: func(ctx context.Context) (*v1.FinishResponse, error) {
-			cmd := &logv1.Command{
-				Repeat: repeatOf(r.GetSession(), r.GetNumber(), r.GetLowest()),
-				Op:     &logv1.Command_Finish{Finish: finishFrom(r)},
-			}
-			result, err := s.propose(ctx, cmd, about...)
+			result, err := s.proposeAbout(ctx, finishCommand(r), func() []string { return aboutFinish(r) })
 			if err != nil {
 				return nil, err
 			}
-			return finishAnswer(result, about...), nil
+			return finishAnswer(result, r), nil
 		},
 		remote: func(ctx context.Context, p *peer) (*v1.FinishResponse, error) { return p.workers.Finish(ctx, r) },
 	})
@@ -137,15 +119,11 @@ func (s *workerService) Release(ctx context.Context, r *v1.ReleaseRequest) (*v1.
 	}
 	return atLeader(ctx, s.server, leaderCall[v1.ReleaseResponse]{
 		local: func(ctx context.Context) (*v1.ReleaseResponse, error) {
-			cmd := &logv1.Command{
-				Repeat: repeatOf(r.GetSession(), r.GetNumber(), r.GetLowest()),
-				Op:     &logv1.Command_Release{Release: &logv1.Release{Session: r.GetSession(), Fences: r.GetFences()}},
-			}
-			result, err := s.propose(ctx, cmd, "session", number(r.GetSession()))
+			result, err := s.propose(ctx, releaseCommand(r), "session", number(r.GetSession()))
 			if err != nil {
 				return nil, err
 			}
-			return &v1.ReleaseResponse{Statuses: statusesAnswer(result.GetRelease().GetStatuses()), Position: positionOf(result)}, nil
+			return releaseAnswer(result), nil
 		},
 		remote: func(ctx context.Context, p *peer) (*v1.ReleaseResponse, error) { return p.workers.Release(ctx, r) },
 	})

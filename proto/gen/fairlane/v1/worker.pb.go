@@ -2026,6 +2026,433 @@ func (x *OutputStatus) GetError() *ErrorBody {
 	return nil
 }
 
+// WorkRequest is one message of a worker's stream. Its calls mean what they mean alone, and are numbered in the same way, so that what a broken
+// stream left unanswered can be sent again in the next one, or alone.
+type WorkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// session of the worker. Required in the first message; in those after it the same or left out. The calls leave it out.
+	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	// lowest number that is still unanswered. The calls leave it out.
+	Lowest uint64 `protobuf:"varint,2,opt,name=lowest,proto3" json:"lowest,omitempty"`
+	// calls, at most 2048, and 4 MiB for the whole message. At most 4096 calls of a stream may be unanswered.
+	Calls []*WorkCall `protobuf:"bytes,3,rep,name=calls,proto3" json:"calls,omitempty"`
+	// settle: ids of claims that are to be answered now, if need be with nothing.
+	Settle        []uint64 `protobuf:"varint,4,rep,packed,name=settle,proto3" json:"settle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkRequest) Reset() {
+	*x = WorkRequest{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkRequest) ProtoMessage() {}
+
+func (x *WorkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkRequest.ProtoReflect.Descriptor instead.
+func (*WorkRequest) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *WorkRequest) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *WorkRequest) GetLowest() uint64 {
+	if x != nil {
+		return x.Lowest
+	}
+	return 0
+}
+
+func (x *WorkRequest) GetCalls() []*WorkCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *WorkRequest) GetSettle() []uint64 {
+	if x != nil {
+		return x.Settle
+	}
+	return nil
+}
+
+type WorkCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id, chosen by the worker and not 0; no two unanswered calls of a stream have the same one. It comes back with the answer.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// call. Required.
+	//
+	// Types that are valid to be assigned to Call:
+	//
+	//	*WorkCall_Claim
+	//	*WorkCall_Finish
+	//	*WorkCall_Release
+	//	*WorkCall_Heartbeat
+	//	*WorkCall_Output
+	Call          isWorkCall_Call `protobuf_oneof:"call"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkCall) Reset() {
+	*x = WorkCall{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkCall) ProtoMessage() {}
+
+func (x *WorkCall) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkCall.ProtoReflect.Descriptor instead.
+func (*WorkCall) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *WorkCall) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *WorkCall) GetCall() isWorkCall_Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *WorkCall) GetClaim() *ClaimRequest {
+	if x != nil {
+		if x, ok := x.Call.(*WorkCall_Claim); ok {
+			return x.Claim
+		}
+	}
+	return nil
+}
+
+func (x *WorkCall) GetFinish() *FinishRequest {
+	if x != nil {
+		if x, ok := x.Call.(*WorkCall_Finish); ok {
+			return x.Finish
+		}
+	}
+	return nil
+}
+
+func (x *WorkCall) GetRelease() *ReleaseRequest {
+	if x != nil {
+		if x, ok := x.Call.(*WorkCall_Release); ok {
+			return x.Release
+		}
+	}
+	return nil
+}
+
+func (x *WorkCall) GetHeartbeat() *HeartbeatRequest {
+	if x != nil {
+		if x, ok := x.Call.(*WorkCall_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
+func (x *WorkCall) GetOutput() *AppendOutputRequest {
+	if x != nil {
+		if x, ok := x.Call.(*WorkCall_Output); ok {
+			return x.Output
+		}
+	}
+	return nil
+}
+
+type isWorkCall_Call interface {
+	isWorkCall_Call()
+}
+
+type WorkCall_Claim struct {
+	// claim, one for each free slot. With a wait_ms, whatever its value, it waits until there is a job, it is settled, or the stream ends.
+	Claim *ClaimRequest `protobuf:"bytes,2,opt,name=claim,proto3,oneof"`
+}
+
+type WorkCall_Finish struct {
+	Finish *FinishRequest `protobuf:"bytes,3,opt,name=finish,proto3,oneof"`
+}
+
+type WorkCall_Release struct {
+	Release *ReleaseRequest `protobuf:"bytes,4,opt,name=release,proto3,oneof"`
+}
+
+type WorkCall_Heartbeat struct {
+	Heartbeat *HeartbeatRequest `protobuf:"bytes,5,opt,name=heartbeat,proto3,oneof"`
+}
+
+type WorkCall_Output struct {
+	Output *AppendOutputRequest `protobuf:"bytes,6,opt,name=output,proto3,oneof"`
+}
+
+func (*WorkCall_Claim) isWorkCall_Call() {}
+
+func (*WorkCall_Finish) isWorkCall_Call() {}
+
+func (*WorkCall_Release) isWorkCall_Call() {}
+
+func (*WorkCall_Heartbeat) isWorkCall_Call() {}
+
+func (*WorkCall_Output) isWorkCall_Call() {}
+
+// WorkResponse is one message to a worker. The first one has no answers: it says that the stream stands.
+type WorkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// leader_url: another node leads, and the node that answers passes everything on to it. A stream to this address saves a hop. Only in the first message.
+	LeaderUrl string `protobuf:"bytes,1,opt,name=leader_url,json=leaderUrl,proto3" json:"leader_url,omitempty"`
+	// answers in the order in which they became known, which is not that of the calls.
+	Answers       []*WorkAnswer `protobuf:"bytes,2,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkResponse) Reset() {
+	*x = WorkResponse{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkResponse) ProtoMessage() {}
+
+func (x *WorkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkResponse.ProtoReflect.Descriptor instead.
+func (*WorkResponse) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *WorkResponse) GetLeaderUrl() string {
+	if x != nil {
+		return x.LeaderUrl
+	}
+	return ""
+}
+
+func (x *WorkResponse) GetAnswers() []*WorkAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+type WorkAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the call.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Types that are valid to be assigned to Answer:
+	//
+	//	*WorkAnswer_Claim
+	//	*WorkAnswer_Finish
+	//	*WorkAnswer_Release
+	//	*WorkAnswer_Heartbeat
+	//	*WorkAnswer_Output
+	//	*WorkAnswer_Error
+	Answer        isWorkAnswer_Answer `protobuf_oneof:"answer"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkAnswer) Reset() {
+	*x = WorkAnswer{}
+	mi := &file_fairlane_v1_worker_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkAnswer) ProtoMessage() {}
+
+func (x *WorkAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlane_v1_worker_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkAnswer.ProtoReflect.Descriptor instead.
+func (*WorkAnswer) Descriptor() ([]byte, []int) {
+	return file_fairlane_v1_worker_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *WorkAnswer) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *WorkAnswer) GetAnswer() isWorkAnswer_Answer {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *WorkAnswer) GetClaim() *ClaimResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*WorkAnswer_Claim); ok {
+			return x.Claim
+		}
+	}
+	return nil
+}
+
+func (x *WorkAnswer) GetFinish() *FinishResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*WorkAnswer_Finish); ok {
+			return x.Finish
+		}
+	}
+	return nil
+}
+
+func (x *WorkAnswer) GetRelease() *ReleaseResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*WorkAnswer_Release); ok {
+			return x.Release
+		}
+	}
+	return nil
+}
+
+func (x *WorkAnswer) GetHeartbeat() *HeartbeatResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*WorkAnswer_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
+func (x *WorkAnswer) GetOutput() *AppendOutputResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*WorkAnswer_Output); ok {
+			return x.Output
+		}
+	}
+	return nil
+}
+
+func (x *WorkAnswer) GetError() *ErrorBody {
+	if x != nil {
+		if x, ok := x.Answer.(*WorkAnswer_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isWorkAnswer_Answer interface {
+	isWorkAnswer_Answer()
+}
+
+type WorkAnswer_Claim struct {
+	Claim *ClaimResponse `protobuf:"bytes,2,opt,name=claim,proto3,oneof"`
+}
+
+type WorkAnswer_Finish struct {
+	Finish *FinishResponse `protobuf:"bytes,3,opt,name=finish,proto3,oneof"`
+}
+
+type WorkAnswer_Release struct {
+	Release *ReleaseResponse `protobuf:"bytes,4,opt,name=release,proto3,oneof"`
+}
+
+type WorkAnswer_Heartbeat struct {
+	Heartbeat *HeartbeatResponse `protobuf:"bytes,5,opt,name=heartbeat,proto3,oneof"`
+}
+
+type WorkAnswer_Output struct {
+	Output *AppendOutputResponse `protobuf:"bytes,6,opt,name=output,proto3,oneof"`
+}
+
+type WorkAnswer_Error struct {
+	// error that the call alone would have failed with.
+	Error *ErrorBody `protobuf:"bytes,7,opt,name=error,proto3,oneof"`
+}
+
+func (*WorkAnswer_Claim) isWorkAnswer_Answer() {}
+
+func (*WorkAnswer_Finish) isWorkAnswer_Answer() {}
+
+func (*WorkAnswer_Release) isWorkAnswer_Answer() {}
+
+func (*WorkAnswer_Heartbeat) isWorkAnswer_Answer() {}
+
+func (*WorkAnswer_Output) isWorkAnswer_Answer() {}
+
+func (*WorkAnswer_Error) isWorkAnswer_Answer() {}
+
 var File_fairlane_v1_worker_proto protoreflect.FileDescriptor
 
 const file_fairlane_v1_worker_proto_rawDesc = "" +
@@ -2162,7 +2589,34 @@ const file_fairlane_v1_worker_proto_rawDesc = "" +
 	"\fOutputStatus\x120\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x18.fairlane.v1.ClaimStatusR\x06status\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x04R\x03end\x12,\n" +
-	"\x05error\x18\x03 \x01(\v2\x16.fairlane.v1.ErrorBodyR\x05error*~\n" +
+	"\x05error\x18\x03 \x01(\v2\x16.fairlane.v1.ErrorBodyR\x05error\"\x84\x01\n" +
+	"\vWorkRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\x04R\asession\x12\x16\n" +
+	"\x06lowest\x18\x02 \x01(\x04R\x06lowest\x12+\n" +
+	"\x05calls\x18\x03 \x03(\v2\x15.fairlane.v1.WorkCallR\x05calls\x12\x16\n" +
+	"\x06settle\x18\x04 \x03(\x04R\x06settle\"\xbf\x02\n" +
+	"\bWorkCall\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x121\n" +
+	"\x05claim\x18\x02 \x01(\v2\x19.fairlane.v1.ClaimRequestH\x00R\x05claim\x124\n" +
+	"\x06finish\x18\x03 \x01(\v2\x1a.fairlane.v1.FinishRequestH\x00R\x06finish\x127\n" +
+	"\arelease\x18\x04 \x01(\v2\x1b.fairlane.v1.ReleaseRequestH\x00R\arelease\x12=\n" +
+	"\theartbeat\x18\x05 \x01(\v2\x1d.fairlane.v1.HeartbeatRequestH\x00R\theartbeat\x12:\n" +
+	"\x06output\x18\x06 \x01(\v2 .fairlane.v1.AppendOutputRequestH\x00R\x06outputB\x06\n" +
+	"\x04call\"`\n" +
+	"\fWorkResponse\x12\x1d\n" +
+	"\n" +
+	"leader_url\x18\x01 \x01(\tR\tleaderUrl\x121\n" +
+	"\aanswers\x18\x02 \x03(\v2\x17.fairlane.v1.WorkAnswerR\aanswers\"\xf8\x02\n" +
+	"\n" +
+	"WorkAnswer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x122\n" +
+	"\x05claim\x18\x02 \x01(\v2\x1a.fairlane.v1.ClaimResponseH\x00R\x05claim\x125\n" +
+	"\x06finish\x18\x03 \x01(\v2\x1b.fairlane.v1.FinishResponseH\x00R\x06finish\x128\n" +
+	"\arelease\x18\x04 \x01(\v2\x1c.fairlane.v1.ReleaseResponseH\x00R\arelease\x12>\n" +
+	"\theartbeat\x18\x05 \x01(\v2\x1e.fairlane.v1.HeartbeatResponseH\x00R\theartbeat\x12;\n" +
+	"\x06output\x18\x06 \x01(\v2!.fairlane.v1.AppendOutputResponseH\x00R\x06output\x12.\n" +
+	"\x05error\x18\a \x01(\v2\x16.fairlane.v1.ErrorBodyH\x00R\x05errorB\b\n" +
+	"\x06answer*~\n" +
 	"\vEmptyReason\x12\x1c\n" +
 	"\x18EMPTY_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14EMPTY_REASON_NOTHING\x10\x01\x12\x1c\n" +
@@ -2172,14 +2626,15 @@ const file_fairlane_v1_worker_proto_rawDesc = "" +
 	"\x18CLAIM_STATUS_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fCLAIM_STATUS_OK\x10\x01\x12\x15\n" +
 	"\x11CLAIM_STATUS_LOST\x10\x02\x12\x1a\n" +
-	"\x16CLAIM_STATUS_CANCELLED\x10\x032\xa8\x05\n" +
+	"\x16CLAIM_STATUS_CANCELLED\x10\x032\xe9\x05\n" +
 	"\rWorkerService\x12G\n" +
 	"\bRegister\x12\x1c.fairlane.v1.RegisterRequest\x1a\x1d.fairlane.v1.RegisterResponse\x12>\n" +
 	"\x05Claim\x12\x19.fairlane.v1.ClaimRequest\x1a\x1a.fairlane.v1.ClaimResponse\x12J\n" +
 	"\tHeartbeat\x12\x1d.fairlane.v1.HeartbeatRequest\x1a\x1e.fairlane.v1.HeartbeatResponse\x12A\n" +
 	"\x06Finish\x12\x1a.fairlane.v1.FinishRequest\x1a\x1b.fairlane.v1.FinishResponse\x12D\n" +
 	"\aRelease\x12\x1b.fairlane.v1.ReleaseRequest\x1a\x1c.fairlane.v1.ReleaseResponse\x12S\n" +
-	"\fAppendOutput\x12 .fairlane.v1.AppendOutputRequest\x1a!.fairlane.v1.AppendOutputResponse\x12>\n" +
+	"\fAppendOutput\x12 .fairlane.v1.AppendOutputRequest\x1a!.fairlane.v1.AppendOutputResponse\x12?\n" +
+	"\x04Work\x12\x18.fairlane.v1.WorkRequest\x1a\x19.fairlane.v1.WorkResponse(\x010\x01\x12>\n" +
 	"\x05Drain\x12\x19.fairlane.v1.DrainRequest\x1a\x1a.fairlane.v1.DrainResponse\x12M\n" +
 	"\n" +
 	"Deregister\x12\x1e.fairlane.v1.DeregisterRequest\x1a\x1f.fairlane.v1.DeregisterResponse\x12U\n" +
@@ -2198,7 +2653,7 @@ func file_fairlane_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_fairlane_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fairlane_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_fairlane_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_fairlane_v1_worker_proto_goTypes = []any{
 	(EmptyReason)(0),             // 0: fairlane.v1.EmptyReason
 	(ClaimStatus)(0),             // 1: fairlane.v1.ClaimStatus
@@ -2231,66 +2686,85 @@ var file_fairlane_v1_worker_proto_goTypes = []any{
 	(*OutputPart)(nil),           // 28: fairlane.v1.OutputPart
 	(*AppendOutputResponse)(nil), // 29: fairlane.v1.AppendOutputResponse
 	(*OutputStatus)(nil),         // 30: fairlane.v1.OutputStatus
-	(*Position)(nil),             // 31: fairlane.v1.Position
-	(*ErrorBody)(nil),            // 32: fairlane.v1.ErrorBody
-	(*Job)(nil),                  // 33: fairlane.v1.Job
-	(JobState)(0),                // 34: fairlane.v1.JobState
-	(*Progress)(nil),             // 35: fairlane.v1.Progress
+	(*WorkRequest)(nil),          // 31: fairlane.v1.WorkRequest
+	(*WorkCall)(nil),             // 32: fairlane.v1.WorkCall
+	(*WorkResponse)(nil),         // 33: fairlane.v1.WorkResponse
+	(*WorkAnswer)(nil),           // 34: fairlane.v1.WorkAnswer
+	(*Position)(nil),             // 35: fairlane.v1.Position
+	(*ErrorBody)(nil),            // 36: fairlane.v1.ErrorBody
+	(*Job)(nil),                  // 37: fairlane.v1.Job
+	(JobState)(0),                // 38: fairlane.v1.JobState
+	(*Progress)(nil),             // 39: fairlane.v1.Progress
 }
 var file_fairlane_v1_worker_proto_depIdxs = []int32{
 	4,  // 0: fairlane.v1.RegisterResponse.lanes:type_name -> fairlane.v1.Lane
 	7,  // 1: fairlane.v1.ClaimResponse.claim:type_name -> fairlane.v1.Claim
 	0,  // 2: fairlane.v1.ClaimResponse.reason:type_name -> fairlane.v1.EmptyReason
-	31, // 3: fairlane.v1.ClaimResponse.position:type_name -> fairlane.v1.Position
-	32, // 4: fairlane.v1.ClaimResponse.error:type_name -> fairlane.v1.ErrorBody
-	33, // 5: fairlane.v1.Claim.job:type_name -> fairlane.v1.Job
+	35, // 3: fairlane.v1.ClaimResponse.position:type_name -> fairlane.v1.Position
+	36, // 4: fairlane.v1.ClaimResponse.error:type_name -> fairlane.v1.ErrorBody
+	37, // 5: fairlane.v1.Claim.job:type_name -> fairlane.v1.Job
 	1,  // 6: fairlane.v1.HeartbeatResponse.statuses:type_name -> fairlane.v1.ClaimStatus
-	31, // 7: fairlane.v1.HeartbeatResponse.position:type_name -> fairlane.v1.Position
+	35, // 7: fairlane.v1.HeartbeatResponse.position:type_name -> fairlane.v1.Position
 	12, // 8: fairlane.v1.FinishRequest.success:type_name -> fairlane.v1.Success
 	13, // 9: fairlane.v1.FinishRequest.failure:type_name -> fairlane.v1.Failure
 	14, // 10: fairlane.v1.FinishRequest.snooze:type_name -> fairlane.v1.Snooze
 	15, // 11: fairlane.v1.FinishRequest.next:type_name -> fairlane.v1.NextClaim
 	11, // 12: fairlane.v1.FinishRequest.rest:type_name -> fairlane.v1.OutputRest
-	32, // 13: fairlane.v1.FinishResponse.error:type_name -> fairlane.v1.ErrorBody
-	34, // 14: fairlane.v1.FinishResponse.state:type_name -> fairlane.v1.JobState
+	36, // 13: fairlane.v1.FinishResponse.error:type_name -> fairlane.v1.ErrorBody
+	38, // 14: fairlane.v1.FinishResponse.state:type_name -> fairlane.v1.JobState
 	6,  // 15: fairlane.v1.FinishResponse.next:type_name -> fairlane.v1.ClaimResponse
-	31, // 16: fairlane.v1.FinishResponse.position:type_name -> fairlane.v1.Position
+	35, // 16: fairlane.v1.FinishResponse.position:type_name -> fairlane.v1.Position
 	1,  // 17: fairlane.v1.ReleaseResponse.statuses:type_name -> fairlane.v1.ClaimStatus
-	31, // 18: fairlane.v1.ReleaseResponse.position:type_name -> fairlane.v1.Position
-	31, // 19: fairlane.v1.DrainResponse.position:type_name -> fairlane.v1.Position
-	31, // 20: fairlane.v1.DeregisterResponse.position:type_name -> fairlane.v1.Position
+	35, // 18: fairlane.v1.ReleaseResponse.position:type_name -> fairlane.v1.Position
+	35, // 19: fairlane.v1.DrainResponse.position:type_name -> fairlane.v1.Position
+	35, // 20: fairlane.v1.DeregisterResponse.position:type_name -> fairlane.v1.Position
 	25, // 21: fairlane.v1.ListWorkersResponse.workers:type_name -> fairlane.v1.Worker
 	26, // 22: fairlane.v1.Worker.lanes:type_name -> fairlane.v1.LaneStatus
 	4,  // 23: fairlane.v1.LaneStatus.lane:type_name -> fairlane.v1.Lane
 	28, // 24: fairlane.v1.AppendOutputRequest.parts:type_name -> fairlane.v1.OutputPart
-	35, // 25: fairlane.v1.OutputPart.progress:type_name -> fairlane.v1.Progress
+	39, // 25: fairlane.v1.OutputPart.progress:type_name -> fairlane.v1.Progress
 	30, // 26: fairlane.v1.AppendOutputResponse.statuses:type_name -> fairlane.v1.OutputStatus
-	31, // 27: fairlane.v1.AppendOutputResponse.position:type_name -> fairlane.v1.Position
+	35, // 27: fairlane.v1.AppendOutputResponse.position:type_name -> fairlane.v1.Position
 	1,  // 28: fairlane.v1.OutputStatus.status:type_name -> fairlane.v1.ClaimStatus
-	32, // 29: fairlane.v1.OutputStatus.error:type_name -> fairlane.v1.ErrorBody
-	2,  // 30: fairlane.v1.WorkerService.Register:input_type -> fairlane.v1.RegisterRequest
-	5,  // 31: fairlane.v1.WorkerService.Claim:input_type -> fairlane.v1.ClaimRequest
-	8,  // 32: fairlane.v1.WorkerService.Heartbeat:input_type -> fairlane.v1.HeartbeatRequest
-	10, // 33: fairlane.v1.WorkerService.Finish:input_type -> fairlane.v1.FinishRequest
-	17, // 34: fairlane.v1.WorkerService.Release:input_type -> fairlane.v1.ReleaseRequest
-	27, // 35: fairlane.v1.WorkerService.AppendOutput:input_type -> fairlane.v1.AppendOutputRequest
-	19, // 36: fairlane.v1.WorkerService.Drain:input_type -> fairlane.v1.DrainRequest
-	21, // 37: fairlane.v1.WorkerService.Deregister:input_type -> fairlane.v1.DeregisterRequest
-	23, // 38: fairlane.v1.WorkerService.ListWorkers:input_type -> fairlane.v1.ListWorkersRequest
-	3,  // 39: fairlane.v1.WorkerService.Register:output_type -> fairlane.v1.RegisterResponse
-	6,  // 40: fairlane.v1.WorkerService.Claim:output_type -> fairlane.v1.ClaimResponse
-	9,  // 41: fairlane.v1.WorkerService.Heartbeat:output_type -> fairlane.v1.HeartbeatResponse
-	16, // 42: fairlane.v1.WorkerService.Finish:output_type -> fairlane.v1.FinishResponse
-	18, // 43: fairlane.v1.WorkerService.Release:output_type -> fairlane.v1.ReleaseResponse
-	29, // 44: fairlane.v1.WorkerService.AppendOutput:output_type -> fairlane.v1.AppendOutputResponse
-	20, // 45: fairlane.v1.WorkerService.Drain:output_type -> fairlane.v1.DrainResponse
-	22, // 46: fairlane.v1.WorkerService.Deregister:output_type -> fairlane.v1.DeregisterResponse
-	24, // 47: fairlane.v1.WorkerService.ListWorkers:output_type -> fairlane.v1.ListWorkersResponse
-	39, // [39:48] is the sub-list for method output_type
-	30, // [30:39] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	36, // 29: fairlane.v1.OutputStatus.error:type_name -> fairlane.v1.ErrorBody
+	32, // 30: fairlane.v1.WorkRequest.calls:type_name -> fairlane.v1.WorkCall
+	5,  // 31: fairlane.v1.WorkCall.claim:type_name -> fairlane.v1.ClaimRequest
+	10, // 32: fairlane.v1.WorkCall.finish:type_name -> fairlane.v1.FinishRequest
+	17, // 33: fairlane.v1.WorkCall.release:type_name -> fairlane.v1.ReleaseRequest
+	8,  // 34: fairlane.v1.WorkCall.heartbeat:type_name -> fairlane.v1.HeartbeatRequest
+	27, // 35: fairlane.v1.WorkCall.output:type_name -> fairlane.v1.AppendOutputRequest
+	34, // 36: fairlane.v1.WorkResponse.answers:type_name -> fairlane.v1.WorkAnswer
+	6,  // 37: fairlane.v1.WorkAnswer.claim:type_name -> fairlane.v1.ClaimResponse
+	16, // 38: fairlane.v1.WorkAnswer.finish:type_name -> fairlane.v1.FinishResponse
+	18, // 39: fairlane.v1.WorkAnswer.release:type_name -> fairlane.v1.ReleaseResponse
+	9,  // 40: fairlane.v1.WorkAnswer.heartbeat:type_name -> fairlane.v1.HeartbeatResponse
+	29, // 41: fairlane.v1.WorkAnswer.output:type_name -> fairlane.v1.AppendOutputResponse
+	36, // 42: fairlane.v1.WorkAnswer.error:type_name -> fairlane.v1.ErrorBody
+	2,  // 43: fairlane.v1.WorkerService.Register:input_type -> fairlane.v1.RegisterRequest
+	5,  // 44: fairlane.v1.WorkerService.Claim:input_type -> fairlane.v1.ClaimRequest
+	8,  // 45: fairlane.v1.WorkerService.Heartbeat:input_type -> fairlane.v1.HeartbeatRequest
+	10, // 46: fairlane.v1.WorkerService.Finish:input_type -> fairlane.v1.FinishRequest
+	17, // 47: fairlane.v1.WorkerService.Release:input_type -> fairlane.v1.ReleaseRequest
+	27, // 48: fairlane.v1.WorkerService.AppendOutput:input_type -> fairlane.v1.AppendOutputRequest
+	31, // 49: fairlane.v1.WorkerService.Work:input_type -> fairlane.v1.WorkRequest
+	19, // 50: fairlane.v1.WorkerService.Drain:input_type -> fairlane.v1.DrainRequest
+	21, // 51: fairlane.v1.WorkerService.Deregister:input_type -> fairlane.v1.DeregisterRequest
+	23, // 52: fairlane.v1.WorkerService.ListWorkers:input_type -> fairlane.v1.ListWorkersRequest
+	3,  // 53: fairlane.v1.WorkerService.Register:output_type -> fairlane.v1.RegisterResponse
+	6,  // 54: fairlane.v1.WorkerService.Claim:output_type -> fairlane.v1.ClaimResponse
+	9,  // 55: fairlane.v1.WorkerService.Heartbeat:output_type -> fairlane.v1.HeartbeatResponse
+	16, // 56: fairlane.v1.WorkerService.Finish:output_type -> fairlane.v1.FinishResponse
+	18, // 57: fairlane.v1.WorkerService.Release:output_type -> fairlane.v1.ReleaseResponse
+	29, // 58: fairlane.v1.WorkerService.AppendOutput:output_type -> fairlane.v1.AppendOutputResponse
+	33, // 59: fairlane.v1.WorkerService.Work:output_type -> fairlane.v1.WorkResponse
+	20, // 60: fairlane.v1.WorkerService.Drain:output_type -> fairlane.v1.DrainResponse
+	22, // 61: fairlane.v1.WorkerService.Deregister:output_type -> fairlane.v1.DeregisterResponse
+	24, // 62: fairlane.v1.WorkerService.ListWorkers:output_type -> fairlane.v1.ListWorkersResponse
+	53, // [53:63] is the sub-list for method output_type
+	43, // [43:53] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_v1_worker_proto_init() }
@@ -2305,13 +2779,28 @@ func file_fairlane_v1_worker_proto_init() {
 		(*FinishRequest_Snooze)(nil),
 	}
 	file_fairlane_v1_worker_proto_msgTypes[11].OneofWrappers = []any{}
+	file_fairlane_v1_worker_proto_msgTypes[30].OneofWrappers = []any{
+		(*WorkCall_Claim)(nil),
+		(*WorkCall_Finish)(nil),
+		(*WorkCall_Release)(nil),
+		(*WorkCall_Heartbeat)(nil),
+		(*WorkCall_Output)(nil),
+	}
+	file_fairlane_v1_worker_proto_msgTypes[32].OneofWrappers = []any{
+		(*WorkAnswer_Claim)(nil),
+		(*WorkAnswer_Finish)(nil),
+		(*WorkAnswer_Release)(nil),
+		(*WorkAnswer_Heartbeat)(nil),
+		(*WorkAnswer_Output)(nil),
+		(*WorkAnswer_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlane_v1_worker_proto_rawDesc), len(file_fairlane_v1_worker_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   29,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

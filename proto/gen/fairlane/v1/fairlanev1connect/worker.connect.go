@@ -46,6 +46,8 @@ const (
 	// WorkerServiceAppendOutputProcedure is the fully-qualified name of the WorkerService's
 	// AppendOutput RPC.
 	WorkerServiceAppendOutputProcedure = "/fairlane.v1.WorkerService/AppendOutput"
+	// WorkerServiceWorkProcedure is the fully-qualified name of the WorkerService's Work RPC.
+	WorkerServiceWorkProcedure = "/fairlane.v1.WorkerService/Work"
 	// WorkerServiceDrainProcedure is the fully-qualified name of the WorkerService's Drain RPC.
 	WorkerServiceDrainProcedure = "/fairlane.v1.WorkerService/Drain"
 	// WorkerServiceDeregisterProcedure is the fully-qualified name of the WorkerService's Deregister
@@ -70,6 +72,8 @@ type WorkerServiceClient interface {
 	Release(context.Context, *v1.ReleaseRequest) (*v1.ReleaseResponse, error)
 	// AppendOutput appends to the output of running jobs and says how far they are; a sign of life for each claim that it names.
 	AppendOutput(context.Context, *v1.AppendOutputRequest) (*v1.AppendOutputResponse, error)
+	// Work carries the calls above for one worker over one stream, many in a message, each answered by itself. HTTP/2 only.
+	Work(context.Context) (*connect.BidiStreamForClientSimple[v1.WorkRequest, v1.WorkResponse], error)
 	// Drain stops new claims of a worker; what it runs goes on.
 	Drain(context.Context, *v1.DrainRequest) (*v1.DrainResponse, error)
 	// Deregister ends the session. Claims that it still holds are released.
@@ -125,6 +129,12 @@ func NewWorkerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(workerServiceMethods.ByName("AppendOutput")),
 			connect.WithClientOptions(opts...),
 		),
+		work: connect.NewClient[v1.WorkRequest, v1.WorkResponse](
+			httpClient,
+			baseURL+WorkerServiceWorkProcedure,
+			connect.WithSchema(workerServiceMethods.ByName("Work")),
+			connect.WithClientOptions(opts...),
+		),
 		drain: connect.NewClient[v1.DrainRequest, v1.DrainResponse](
 			httpClient,
 			baseURL+WorkerServiceDrainProcedure,
@@ -155,6 +165,7 @@ type workerServiceClient struct {
 	finish       *connect.Client[v1.FinishRequest, v1.FinishResponse]
 	release      *connect.Client[v1.ReleaseRequest, v1.ReleaseResponse]
 	appendOutput *connect.Client[v1.AppendOutputRequest, v1.AppendOutputResponse]
+	work         *connect.Client[v1.WorkRequest, v1.WorkResponse]
 	drain        *connect.Client[v1.DrainRequest, v1.DrainResponse]
 	deregister   *connect.Client[v1.DeregisterRequest, v1.DeregisterResponse]
 	listWorkers  *connect.Client[v1.ListWorkersRequest, v1.ListWorkersResponse]
@@ -214,6 +225,11 @@ func (c *workerServiceClient) AppendOutput(ctx context.Context, req *v1.AppendOu
 	return nil, err
 }
 
+// Work calls fairlane.v1.WorkerService.Work.
+func (c *workerServiceClient) Work(ctx context.Context) (*connect.BidiStreamForClientSimple[v1.WorkRequest, v1.WorkResponse], error) {
+	return c.work.CallBidiStreamSimple(ctx)
+}
+
 // Drain calls fairlane.v1.WorkerService.Drain.
 func (c *workerServiceClient) Drain(ctx context.Context, req *v1.DrainRequest) (*v1.DrainResponse, error) {
 	response, err := c.drain.CallUnary(ctx, connect.NewRequest(req))
@@ -255,6 +271,8 @@ type WorkerServiceHandler interface {
 	Release(context.Context, *v1.ReleaseRequest) (*v1.ReleaseResponse, error)
 	// AppendOutput appends to the output of running jobs and says how far they are; a sign of life for each claim that it names.
 	AppendOutput(context.Context, *v1.AppendOutputRequest) (*v1.AppendOutputResponse, error)
+	// Work carries the calls above for one worker over one stream, many in a message, each answered by itself. HTTP/2 only.
+	Work(context.Context, *connect.BidiStream[v1.WorkRequest, v1.WorkResponse]) error
 	// Drain stops new claims of a worker; what it runs goes on.
 	Drain(context.Context, *v1.DrainRequest) (*v1.DrainResponse, error)
 	// Deregister ends the session. Claims that it still holds are released.
@@ -306,6 +324,12 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(workerServiceMethods.ByName("AppendOutput")),
 		connect.WithHandlerOptions(opts...),
 	)
+	workerServiceWorkHandler := connect.NewBidiStreamHandler(
+		WorkerServiceWorkProcedure,
+		svc.Work,
+		connect.WithSchema(workerServiceMethods.ByName("Work")),
+		connect.WithHandlerOptions(opts...),
+	)
 	workerServiceDrainHandler := connect.NewUnaryHandlerSimple(
 		WorkerServiceDrainProcedure,
 		svc.Drain,
@@ -339,6 +363,8 @@ func NewWorkerServiceHandler(svc WorkerServiceHandler, opts ...connect.HandlerOp
 			workerServiceReleaseHandler.ServeHTTP(w, r)
 		case WorkerServiceAppendOutputProcedure:
 			workerServiceAppendOutputHandler.ServeHTTP(w, r)
+		case WorkerServiceWorkProcedure:
+			workerServiceWorkHandler.ServeHTTP(w, r)
 		case WorkerServiceDrainProcedure:
 			workerServiceDrainHandler.ServeHTTP(w, r)
 		case WorkerServiceDeregisterProcedure:
@@ -376,6 +402,10 @@ func (UnimplementedWorkerServiceHandler) Release(context.Context, *v1.ReleaseReq
 
 func (UnimplementedWorkerServiceHandler) AppendOutput(context.Context, *v1.AppendOutputRequest) (*v1.AppendOutputResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.WorkerService.AppendOutput is not implemented"))
+}
+
+func (UnimplementedWorkerServiceHandler) Work(context.Context, *connect.BidiStream[v1.WorkRequest, v1.WorkResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("fairlane.v1.WorkerService.Work is not implemented"))
 }
 
 func (UnimplementedWorkerServiceHandler) Drain(context.Context, *v1.DrainRequest) (*v1.DrainResponse, error) {
