@@ -18,6 +18,7 @@ type Client struct {
 	clock   clock
 	logger  *slog.Logger
 	session *session
+	streams *streams
 
 	life  context.Context // ends when the client is closed
 	close context.CancelCauseFunc
@@ -33,8 +34,8 @@ type Config struct {
 	Name string
 	// Logger for what the client repairs by itself. Nil: nothing is logged.
 	Logger *slog.Logger
-	// HTTPClient to send with, for example for TLS. Nil: HTTP/1.1 with connections kept open, which is the fastest for calls
-	// of one request and one answer.
+	// HTTPClient to send with, for example for TLS; it carries the streams of workers too if it does HTTP/2. Nil: HTTP/1.1 with connections kept open,
+	// which is the fastest for calls of one request and one answer, and HTTP/2 for streams.
 	HTTPClient *http.Client
 }
 
@@ -50,16 +51,21 @@ func Open(cfg Config) (*Client, error) {
 	if len(endpoints) == 0 {
 		endpoints = defaultEndpoints()
 	}
-	client, idle := cfg.HTTPClient, func() {}
+	client, forStreams, idle := cfg.HTTPClient, cfg.HTTPClient, func() {}
 	if client == nil {
-		transport := newTransport()
-		client, idle = &http.Client{Transport: transport}, transport.CloseIdleConnections
+		single, streamed := newTransport(), newStreamTransport()
+		client, forStreams = &http.Client{Transport: single}, &http.Client{Transport: streamed}
+		idle = func() {
+			single.CloseIdleConnections()
+			streamed.CloseIdleConnections()
+		}
 	}
 	list, err := newNodes(client, endpoints)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{nodes: list, clock: newMachineClock(), logger: cfg.Logger, idle: idle}
+	c := &Client{nodes: list, clock: newMachineClock(), logger: cfg.Logger, idle: idle,
+		streams: &streams{client: http2Only{forStreams}}}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
@@ -69,6 +75,7 @@ func Open(cfg Config) (*Client, error) {
 	}
 	c.session = newSession(c, name)
 	c.life, c.close = context.WithCancelCause(context.Background())
+	list.life = c.life
 	return c, nil
 }
 

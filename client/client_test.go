@@ -181,7 +181,7 @@ func TestLowestAndWindow(t *testing.T) {
 			t.Errorf("lowest %d, want 1", low)
 		}
 		select {
-		case <-first.nudge:
+		case <-first.nudge():
 		default:
 			t.Error("the call that holds up the others was not nudged")
 		}

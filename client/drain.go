@@ -12,6 +12,9 @@ import (
 // ends the session by itself.
 const goodbyeLimit = 5 * time.Second
 
+// settleLimit is how long claims may take to be answered once the cluster knows that the worker goes.
+const settleLimit = time.Second
+
 // drain is the orderly end: take no more jobs, let handlers finish within the grace time, give the rest back, deregister.
 // Heartbeats go on until the last handler has returned.
 func (l *life) drain(stopTaking func()) error {
@@ -28,6 +31,7 @@ func (l *life) drain(stopTaking func()) error {
 		})
 		return err
 	})
+	l.settled()
 	stopTaking()
 	l.lanes.Wait()
 
@@ -46,6 +50,25 @@ func (l *life) drain(stopTaking func()) error {
 	}
 	<-done // calls end with the life, and no handler runs
 	return errDrained
+}
+
+// settled asks for an answer to all claims that wait on the stream, and waits for them within settleLimit. Then the end cuts none off.
+func (l *life) settled() {
+	if !l.carrier.streaming() {
+		return
+	}
+	timer := time.NewTimer(settleLimit)
+	defer timer.Stop()
+	l.carrier.settleAll()
+	for l.waiting.Load() > 0 {
+		select {
+		case <-l.calm:
+		case <-timer.C:
+			return
+		case <-l.ctx.Done():
+			return
+		}
+	}
 }
 
 func (l *life) deregister() {

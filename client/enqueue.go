@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"time"
+	"unicode/utf8"
 
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
@@ -132,7 +133,29 @@ func (j NewJob) message() (*fairlanev1.NewJob, error) {
 	for _, option := range j.Options {
 		option(m)
 	}
-	return m, nil
+	return m, checkText(m)
+}
+
+// checkText refuses what cannot be sent at all: the encoder takes no text that is not UTF-8, and its error would look like a
+// broken connection.
+func checkText(m *fairlanev1.NewJob) error {
+	check := func(field, text string, err error) error {
+		if err != nil || utf8.ValidString(text) {
+			return err
+		}
+		return &Error{Reason: ErrInvalidArgument, Code: "FL1501", Message: field + " is text that is not UTF-8; send other bytes as Raw",
+			Metadata: map[string]string{"field": field, "code": "FL1501"}}
+	}
+	err := check("job.kind", m.GetKind(), nil)
+	err = check("job.json", m.GetJson(), err)
+	err = check("job.queue", m.GetQueue(), err)
+	err = check("job.user", m.GetUser(), err)
+	err = check("job.idempotency_key", m.GetIdempotencyKey(), err)
+	err = check("job.coordinator", m.GetCoordinator(), err)
+	for key, value := range m.GetLabels() {
+		err = check("job.labels", value, check("job.labels", key, err))
+	}
+	return err
 }
 
 // Enqueue adds one job. When it returns without error the job is on a majority of disks.
@@ -182,8 +205,13 @@ func (c *Client) enqueueMany(ctx context.Context, jobs []NewJob, all bool) ([]En
 		}
 		messages[i], keyed = m, keyed && m.GetIdempotencyKey() != ""
 	}
+	return c.sendMany(ctx, messages, keyed, all)
+}
+
+// sendMany makes one call. keyed: every job has an idempotency key.
+func (c *Client) sendMany(ctx context.Context, jobs []*fairlanev1.NewJob, keyed, all bool) ([]Enqueued, error) {
 	res, err := numbered(ctx, c, keyed, enqueueMany, func(r *fairlanev1.Repeat) *fairlanev1.EnqueueManyRequest {
-		return &fairlanev1.EnqueueManyRequest{Jobs: messages, AllOrNothing: all, Repeat: r}
+		return &fairlanev1.EnqueueManyRequest{Jobs: jobs, AllOrNothing: all, Repeat: r}
 	})
 	if err != nil {
 		return nil, err
@@ -191,10 +219,11 @@ func (c *Client) enqueueMany(ctx context.Context, jobs []NewJob, all bool) ([]En
 	if len(res.GetResults()) != len(jobs) {
 		return nil, fmt.Errorf("fairlane: %d answers for %d jobs", len(res.GetResults()), len(jobs))
 	}
-	out := make([]Enqueued, len(jobs))
+	out, handles := make([]Enqueued, len(jobs)), make([]Handle, len(jobs))
 	for i, r := range res.GetResults() {
 		if out[i].Err = fromBody(r.GetError()); out[i].Err == nil {
-			out[i].Handle = &Handle{ID: JobID(r.GetId()), Deduplicated: r.GetDeduplicated(), client: c}
+			handles[i] = Handle{ID: JobID(r.GetId()), Deduplicated: r.GetDeduplicated(), client: c}
+			out[i].Handle = &handles[i]
 		}
 	}
 	return out, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,7 +188,16 @@ func fromBody(b *fairlanev1.ErrorBody) error {
 	if b == nil {
 		return nil
 	}
-	return &Error{Reason: Reason(b.GetReason()), Code: b.GetCode(), Message: b.GetMessage(), Metadata: b.GetMetadata()}
+	return refusalOf(b)
+}
+
+// refusalOf is fromBody for an error that is there.
+func refusalOf(b *fairlanev1.ErrorBody) *Error {
+	e := &Error{Reason: Reason(b.GetReason()), Code: b.GetCode(), Message: b.GetMessage(), Metadata: b.GetMetadata()}
+	if ms, err := strconv.ParseInt(b.GetMetadata()["retry_ms"], 10, 64); err == nil {
+		e.RetryAfter = time.Duration(ms) * time.Millisecond
+	}
+	return e
 }
 
 // verdict is what one failed attempt says about the call.

@@ -2,8 +2,12 @@ package fairlane
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
@@ -54,6 +58,9 @@ func (f *fake) put(n *fairlanev1.NewJob) uint64 {
 func (f *fake) EnqueueMany(ctx context.Context, r *fairlanev1.EnqueueManyRequest) (*fairlanev1.EnqueueManyResponse, error) {
 	p := r.GetRepeat()
 	return serve(f, ctx, "EnqueueMany", r, p.GetSession(), p.GetNumber(), p.GetLowest(), func(*fakeSession) (*fairlanev1.EnqueueManyResponse, bool, error) {
+		if err := refuseMany(r.Jobs); err != nil {
+			return nil, false, err
+		}
 		res := &fairlanev1.EnqueueManyResponse{}
 		for _, n := range r.Jobs {
 			if n.Kind == "" {
@@ -64,6 +71,36 @@ func (f *fake) EnqueueMany(ctx context.Context, r *fairlanev1.EnqueueManyRequest
 		}
 		return res, true, nil
 	})
+}
+
+// refuseMany refuses a whole call before anything is done, for its first bad job or for its size.
+func refuseMany(jobs []*fairlanev1.NewJob) error {
+	bytes := 0
+	for i, n := range jobs {
+		payload := len(n.GetJson()) + len(n.GetData())
+		bytes += payload
+		if strings.Contains(n.GetQueue(), " ") {
+			return wireErrorAbout(ErrInvalidArgument, fmt.Sprintf("jobs[%d].queue", i))
+		}
+		if payload > 1<<20 {
+			return wireErrorAbout(ErrTooLarge, fmt.Sprintf("jobs[%d].data", i))
+		}
+	}
+	if bytes > 1<<20 {
+		return wireErrorAbout(ErrTooLarge, "jobs: payloads together")
+	}
+	if len(jobs) > 1000 {
+		return wireErrorAbout(ErrInvalidArgument, "jobs")
+	}
+	return nil
+}
+
+// wireErrorAbout a field of the request.
+func wireErrorAbout(reason Reason, field string) error {
+	err := connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s is not what it should be", field))
+	info, _ := connect.NewErrorDetail(&errdetails.ErrorInfo{Reason: string(reason), Domain: "fairlane", Metadata: map[string]string{"code": "FL1501", "field": field}})
+	err.AddDetail(info)
+	return err
 }
 
 func (f *fake) Get(ctx context.Context, r *fairlanev1.GetRequest) (*fairlanev1.GetResponse, error) {
@@ -119,6 +156,8 @@ func (f *fake) Claim(ctx context.Context, r *fairlanev1.ClaimRequest) (*fairlane
 		select {
 		case <-changed:
 		case <-ends:
+			return res, nil
+		case <-settled(ctx):
 			return res, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()

@@ -59,13 +59,19 @@ func (b streamBody) Close() error {
 // roundStream carries a request whose answer is a stream.
 func (f *fake) roundStream(req *http.Request) (*http.Response, error) {
 	x := &exchange{node: req.URL.Host}
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		return nil, err
+	body := io.Reader(req.Body)
+	if !isWork(req) {
+		all, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(all)
 	}
+	x.hangUp = func() { _ = req.Body.Close() }
 	ctx, gone := context.WithCancel(context.WithValue(req.Context(), exchangeKey{}, x))
 	in := req.Clone(ctx)
-	in.Body = io.NopCloser(bytes.NewReader(body))
+	in.Body = io.NopCloser(body)
+	in.ProtoMajor = 2
 	r, pipe := io.Pipe()
 	w := &streamWriter{header: http.Header{}, started: make(chan struct{}), pipe: pipe}
 	context.AfterFunc(ctx, func() { r.CloseWithError(context.Cause(ctx)) })
@@ -95,7 +101,7 @@ func (f *fake) roundStream(req *http.Request) (*http.Response, error) {
 		gone()
 		return nil, io.ErrUnexpectedEOF
 	}
-	return &http.Response{StatusCode: w.code, Header: w.header, Body: streamBody{r, gone}, Request: req, ProtoMajor: 1, ProtoMinor: 1}, nil
+	return &http.Response{StatusCode: w.code, Header: w.header, Body: streamBody{r, gone}, Request: req, ProtoMajor: 2}, nil
 }
 
 // sending is one stream on the side of the cluster.

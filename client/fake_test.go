@@ -31,6 +31,7 @@ type fake struct {
 	fairlanev1connect.UnimplementedQueueServiceHandler
 	fairlanev1connect.UnimplementedEventServiceHandler
 	fairlanev1connect.UnimplementedScheduleServiceHandler
+	fairlanev1connect.UnimplementedClusterServiceHandler
 
 	mu        sync.Mutex
 	jobs      map[uint64]*fakeJob
@@ -47,6 +48,9 @@ type fake struct {
 	kept      int  // of output, in bytes, and of events; 0: all
 	events    []*fairlanev1.Event
 	mux       *http.ServeMux
+	noWork    bool      // an old cluster, without streams of workers
+	messages  []message // of those streams
+	works     map[*fakeWork]struct{}
 }
 
 type fakeJob struct {
@@ -95,16 +99,20 @@ type fault struct {
 	wait   time.Duration // before anything happens
 	cut    int           // a stream breaks after so many messages; 0: never
 	mute   bool          // a stream stays open and nothing comes
+	direct string        // a stream of a worker is told that another node leads
+	other  bool          // the node is one of another cluster
+	led    bool          // the node does not lead
 }
 
 func newFake() *fake {
-	f := &fake{jobs: map[uint64]*fakeJob{}, schedules: map[string]*fakeSchedule{}, sessions: map[uint64]*fakeSession{}, lease: time.Minute,
+	f := &fake{jobs: map[uint64]*fakeJob{}, schedules: map[string]*fakeSchedule{}, sessions: map[uint64]*fakeSession{}, works: map[*fakeWork]struct{}{}, lease: time.Minute,
 		changed: make(chan struct{}), plan: func(seen) fault { return fault{} }, mux: http.NewServeMux()}
 	f.mux.Handle(fairlanev1connect.NewJobServiceHandler(f))
 	f.mux.Handle(fairlanev1connect.NewWorkerServiceHandler(f))
 	f.mux.Handle(fairlanev1connect.NewQueueServiceHandler(f))
 	f.mux.Handle(fairlanev1connect.NewEventServiceHandler(f))
 	f.mux.Handle(fairlanev1connect.NewScheduleServiceHandler(f))
+	f.mux.Handle(fairlanev1connect.NewClusterServiceHandler(f))
 	return f
 }
 
@@ -112,8 +120,9 @@ type exchangeKey struct{}
 
 // exchange lets the handler tell the transport how the request is to fail.
 type exchange struct {
-	node  string
-	fault fault
+	node   string
+	fault  fault
+	hangUp func() // ends the reading of a request that is a stream; nil: over sockets
 }
 
 // RoundTrip carries a request in memory. The fake is thus an http.RoundTripper and needs no socket, which lets it run in a bubble.

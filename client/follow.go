@@ -63,11 +63,11 @@ type follower[Req, Res any] struct {
 	confirm func(context.Context) error
 }
 
-// run reads until take has enough, a refusal is final, or ctx ends. It begins at the node that the other calls use.
+// run reads until take has enough, a refusal is final, or ctx ends. It begins where the streams before it did.
 func (f *follower[Req, Res]) run(ctx context.Context) error {
 	ctx, cancel := f.client.bound(ctx)
 	defer cancel()
-	target, count := f.client.nodes.pick()
+	target, count := f.client.nodes.reader()
 	var last error
 	tries, pause := 0, time.Duration(0)
 	for ctx.Err() == nil {

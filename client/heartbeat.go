@@ -39,7 +39,7 @@ func (l *life) beats(ctx context.Context) {
 	last, failures := l.client.clock.now(), 0
 	for {
 		gone := l.client.clock.now().since(last)
-		due := max(l.claims.beatDue(l.heartbeat-gone), beatGap-gone)
+		due := max(l.claims.planBeat(l.heartbeat-gone), beatGap-gone)
 		if failures > 0 {
 			due = min(max(due, jitter(beatGap<<min(failures-1, 3))), l.heartbeat)
 		}
@@ -94,8 +94,24 @@ func (p *pulse) send(ctx context.Context, part []*claim) (*fairlanev1.HeartbeatR
 	ctx, cancel := context.WithTimeout(ctx, l.beatLimit())
 	defer cancel()
 	target, _ := l.client.nodes.pick()
-	sent := l.client.clock.now()
-	res, err := target.workers.Heartbeat(ctx, req)
+	k := &call{client: l.client, first: l.client.clock.now(), unknown: true, harmless: true} // counted from here, not from when it is written
+	e := l.errand(k)
+	e.call.Call, e.once, e.bytes = &fairlanev1.WorkCall_Heartbeat{Heartbeat: req}, true, smallCall+10*len(part)
+	sent := k.first
+	answer, streamed, err := l.carrier.carry(ctx, e)
+	res := answer.GetHeartbeat()
+	if streamed && err != nil {
+		if ctx.Err() != nil {
+			l.carrier.suspect()
+		}
+		if isSessionEnd(err) {
+			l.end(ReasonOf(err))
+		}
+		return nil, sent, err
+	}
+	if !streamed {
+		res, err = target.workers.Heartbeat(ctx, req)
+	}
 	if err != nil {
 		e := fromWire(err)
 		if errors.Is(err, context.DeadlineExceeded) && !connect.IsWireError(err) {
@@ -152,6 +168,9 @@ func (p *pulse) settleGhosts(unlisted map[uint64]bool) {
 		switch {
 		case l.book.claimOpenBelow(horizon):
 			known[fence] = horizon
+			if !seen {
+				l.book.settleBelow(horizon) // over a stream a claim may wait for ever
+			}
 		case !l.claims.holds(fence):
 			release = append(release, fence)
 		}
@@ -177,9 +196,15 @@ func (l *life) release(ctx context.Context, fences []uint64) error {
 	}
 	defer t.end()
 	k := &call{client: l.client, limit: attemptLimit}
-	_, err = do(ctx, k, releaseClaims, func(bool) *fairlanev1.ReleaseRequest {
-		return &fairlanev1.ReleaseRequest{Session: l.session, Fences: fences, Number: t.number, Lowest: l.book.low()}
-	})
+	e := l.errand(k)
+	e.call.Call = &fairlanev1.WorkCall_Release{Release: &fairlanev1.ReleaseRequest{Fences: fences, Number: t.number}}
+	e.bytes += 10 * len(fences)
+	_, streamed, err := l.carrier.carry(ctx, e)
+	if !streamed {
+		_, err = do(ctx, k, releaseClaims, func(bool) *fairlanev1.ReleaseRequest {
+			return &fairlanev1.ReleaseRequest{Session: l.session, Fences: fences, Number: t.number, Lowest: l.book.low()}
+		})
+	}
 	l.sessionEnd(err)
 	return err
 }

@@ -11,6 +11,9 @@ import (
 const (
 	// claimWait is how long a claim waits on the server for a job.
 	claimWait = 30 * time.Second
+	// creditMost of claims of one session that wait at the same time; beyond it each lane still has one. It leaves most numbers of the window
+	// (bookWindow) to other calls.
+	creditMost = 256
 	// The back-off of a lane after a refusal or at_capacity, in percent.
 	laneBackoffFirst  = time.Second
 	laneBackoffMost   = 10 * time.Second
@@ -19,19 +22,32 @@ const (
 	emptyGap = 50 * time.Millisecond
 )
 
-// lane is one lane of a session. It keeps one claim waiting on the server while it has room. Each lane has a goroutine of its
-// own and shares nothing with the others, so that a lane full of slow jobs delays nobody.
+// trouble is why a lane makes no claims for a while; the larger one wins.
+type trouble uint8
+
+const (
+	troubleNone    trouble = iota
+	troubleRefused         // the claim was refused, or the cluster counts the lane as full
+	troubleDrained         // an operator drains the worker
+)
+
+// lane is one lane of a session. Over a stream it keeps a claim waiting on the server for each free slot, else one at a time. Each lane has a goroutine
+// of its own and shares nothing with the others, so that a lane full of slow jobs delays nobody.
 type lane struct {
 	life  *life
 	index int
 	text  string
 	slots int
 
-	// freed is poked when a slot becomes free, and ended when a job of the lane has ended.
+	// freed is poked when run should look again, and ended when a job of the lane has ended.
 	freed, ended chan struct{}
 
-	mu    sync.Mutex
-	taken int // slots in use: 0 <= taken <= slots
+	mu      sync.Mutex
+	taken   int // slots with a seat: 0 <= waiting <= taken <= slots
+	waiting int // seats whose claim waits
+	trouble trouble
+	// probing: after a trouble, one claim at a time until one has brought a job.
+	probing bool
 
 	backoff time.Duration // the next pause; owned by run
 }
@@ -41,50 +57,130 @@ func newLane(l *life, index int, text string, slots int) *lane {
 		freed: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
 }
 
-// run claims jobs while there is room, until ctx ends.
+// run sets seats that claim jobs into the slots of the lane, until ctx ends.
 func (n *lane) run(ctx context.Context) {
-	for n.waitForRoom(ctx) {
-		began := n.life.client.clock.now()
-		c, reason, err := n.claim(ctx)
+	for ctx.Err() == nil {
+		sit, why := n.look()
 		switch {
-		case c != nil:
-			n.mu.Lock()
-			n.taken++
-			n.mu.Unlock()
-			n.life.slots.Go(func() { n.work(c) })
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			n.life.logger.Warn("claim refused", "lane", n.text, "err", err)
-			n.pause(ctx)
-		case reason == fairlanev1.EmptyReason_EMPTY_REASON_AT_CAPACITY:
-			n.pause(ctx)
-		case reason == fairlanev1.EmptyReason_EMPTY_REASON_DRAINING:
+		case why == troubleDrained:
 			n.waitWhilePaused(ctx)
+			n.over()
+		case why == troubleRefused:
+			n.pause(ctx)
+			n.over()
+		case sit:
+			n.forgive()
+			newSeat(n, ctx).start()
 		default:
-			// Nothing to do: ask again at once, unless the server did not wait.
-			sleep(ctx, emptyGap-n.life.client.clock.now().since(began))
+			select {
+			case <-n.freed:
+			case <-ctx.Done():
+			}
 		}
 	}
 }
 
-// waitForRoom reports false when ctx ended.
-func (n *lane) waitForRoom(ctx context.Context) bool {
-	for {
-		n.mu.Lock()
-		room := n.taken < n.slots
-		n.mu.Unlock()
-		if ctx.Err() != nil {
-			return false
-		}
-		if room {
-			return true
-		}
-		select {
-		case <-n.freed:
-		case <-ctx.Done():
-			return false
-		}
+// look takes a slot if there is one and a claim may wait for it, or says what is wrong.
+func (n *lane) look() (sit bool, why trouble) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.trouble != troubleNone {
+		return false, n.trouble
+	}
+	if n.taken == n.slots || !n.mayWait() {
+		return false, troubleNone
+	}
+	n.taken++
+	n.wait()
+	return true, troubleNone
+}
+
+// mayWait reports whether one more claim may wait; n.mu is held.
+func (n *lane) mayWait() bool {
+	switch {
+	case n.trouble != troubleNone || n.life.draining.Load():
+		return false
+	case n.waiting == 0:
+		return true
+	}
+	return !n.probing && n.life.waiting.Load() < creditMost && n.life.carrier.streaming()
+}
+
+// wait counts one more claim that waits; n.mu is held.
+func (n *lane) wait() {
+	n.waiting++
+	n.life.waiting.Add(1)
+}
+
+// noWait counts one less; n.mu is held.
+func (n *lane) noWait() {
+	n.waiting--
+	if n.life.waiting.Add(-1) == 0 {
+		poke(n.life.calm)
+	}
+}
+
+// again lets a seat without a job claim another one; false: its slot is free. taking: jobs are still taken.
+func (n *lane) again(taking bool) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if taking && n.mayWait() {
+		n.wait()
+		return true
+	}
+	n.taken--
+	poke(n.freed)
+	return false
+}
+
+// keeps lets a seat repeat a claim that came back empty; false: its slot is free.
+func (n *lane) keeps() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.noWait()
+	if n.mayWait() {
+		n.wait()
+		return true
+	}
+	n.taken--
+	poke(n.freed)
+	return false
+}
+
+// got says that a claim brought a job.
+func (n *lane) got() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.noWait()
+	n.probing = false
+	if n.taken < n.slots {
+		poke(n.freed)
+	}
+}
+
+// gone says that a claim brought none, and that the seat is left.
+func (n *lane) gone(why trouble) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.noWait()
+	n.taken--
+	n.trouble = max(n.trouble, why)
+	poke(n.freed)
+}
+
+// over ends a trouble; the lane is careful at first.
+func (n *lane) over() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.trouble, n.probing = troubleNone, true
+}
+
+// forgive resets the back-off if a job ended since the last pause.
+func (n *lane) forgive() {
+	select {
+	case <-n.ended:
+		n.backoff = laneBackoffFirst
+	default:
 	}
 }
 
@@ -108,34 +204,6 @@ func (n *lane) waitWhilePaused(ctx context.Context) {
 	}
 }
 
-// claim asks for one job and waits for it on the server. The same number is sent until there is an answer.
-func (n *lane) claim(ctx context.Context) (*claim, fairlanev1.EmptyReason, error) {
-	select {
-	case <-n.ended: // a job ended since the last pause
-		n.backoff = laneBackoffFirst
-	default:
-	}
-	l := n.life
-	t, err := l.book.begin(ctx, true)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer t.end()
-	k := &call{client: l.client, limit: claimWait + attemptLimit, nudge: t.nudge}
-	res, err := do(ctx, k, claimJob, func(nudged bool) *fairlanev1.ClaimRequest {
-		req := &fairlanev1.ClaimRequest{Session: l.session, Lane: uint32(n.index), Number: t.number, Lowest: l.book.low()}
-		if !nudged {
-			req.WaitMs = claimWait.Milliseconds()
-		}
-		return req
-	})
-	if err != nil {
-		l.sessionEnd(err)
-		return nil, 0, err
-	}
-	return n.accept(k, res), res.GetReason(), nil
-}
-
 // accept puts the claim of an answer into the table; nil: the answer is empty. The caller ends its number afterwards.
 func (n *lane) accept(k *call, res *fairlanev1.ClaimResponse) *claim {
 	if res.GetClaim() == nil {
@@ -149,14 +217,6 @@ func (n *lane) accept(k *call, res *fairlanev1.ClaimResponse) *claim {
 		granted = instant{mono: min(granted.mono, now.mono), wall: min(granted.wall, now.wall)}
 	}
 	return n.life.claims.add(n, res.GetClaim(), granted)
-}
-
-// free gives a slot back to the lane.
-func (n *lane) free() {
-	n.mu.Lock()
-	n.taken--
-	n.mu.Unlock()
-	poke(n.freed)
 }
 
 func claimJob(n *node) func(context.Context, *fairlanev1.ClaimRequest) (*fairlanev1.ClaimResponse, error) {

@@ -2,6 +2,8 @@ package fairlane
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,20 +27,19 @@ const (
 // claim is one job in our hands. The fields below mu are guarded by the table's lock.
 type claim struct {
 	fence uint64
-	raw   *RawJob
+	raw   RawJob
 	lane  *lane
 	lease time.Duration
 	beat  time.Duration // between heartbeats
-	out   *output
+	out   output
 
 	ctx    context.Context // the handler's
 	cancel context.CancelCauseFunc
-	unhook func() bool // the end of the session no longer matters
 
 	state   claimState
 	granted instant       // the lease is counted from here
 	started bool          // the local timer counts
-	renewed chan struct{} // closed and replaced when the lease was renewed or the state changed
+	renewed chan struct{} // closed when the lease was renewed or the state changed; nil: nobody waits for that
 }
 
 // left gives the time until the handler must stop: three quarters of the lease, less what has passed.
@@ -47,11 +48,14 @@ func (c *claim) left(now instant) time.Duration { return c.lease/4*3 - now.since
 // claims is the table of what a session holds, as far as we know. Safe for many goroutines.
 type claims struct {
 	clock clock
-	// changed is poked when a claim was added: both the heartbeats and the watch of the leases then look again.
+	// Poked when a claim wants a heartbeat, or a look at its lease, earlier than planned.
 	beatPoke, watchPoke chan struct{}
 
 	mu   sync.Mutex
 	held map[uint64]*claim
+	over bool // the session is no more, and its claims are lost
+	// When the heartbeats and the watch look next, on the monotonic clock. Only a claim that wants that earlier pokes them.
+	nextBeat, nextLook time.Duration
 }
 
 func newClaims(c clock) *claims {
@@ -69,29 +73,44 @@ func poke(c chan struct{}) {
 // when the session ended before.
 func (t *claims) add(n *lane, m *fairlanev1.Claim, granted instant) *claim {
 	c := &claim{
-		fence: m.GetFence(), raw: rawJob(m, n.text), lane: n, granted: granted,
-		lease:   time.Duration(m.GetLeaseMs()) * time.Millisecond,
-		beat:    time.Duration(m.GetHeartbeatMs()) * time.Millisecond,
-		renewed: make(chan struct{}),
+		fence: m.GetFence(), lane: n, granted: granted,
+		lease: time.Duration(m.GetLeaseMs()) * time.Millisecond,
+		beat:  time.Duration(m.GetHeartbeatMs()) * time.Millisecond,
 	}
+	fillRaw(&c.raw, m, n.text)
 	if c.beat <= 0 {
 		c.beat = c.lease / 3
 	}
 	c.ctx, c.cancel = context.WithCancelCause(n.life.values)
-	c.out = newOutput(n.life.sender, c)
-	c.raw.output = c.out
+	c.out.sender, c.out.claim = n.life.sender, c
+	c.raw.output = &c.out
 	t.mu.Lock()
 	t.held[c.fence] = c
+	over, early := t.over, c.granted.mono+c.beat < t.nextBeat
 	t.mu.Unlock()
-	c.unhook = context.AfterFunc(n.life.ctx, func() { n.life.lost(c, context.Cause(n.life.ctx)) })
-	poke(t.beatPoke)
-	poke(t.watchPoke)
+	if over {
+		n.life.lost(c, context.Cause(n.life.ctx))
+	}
+	if early {
+		poke(t.beatPoke)
+	}
 	return c
+}
+
+// loseAll says that the session is no more.
+func (l *life) loseAll() {
+	t := l.claims
+	t.mu.Lock()
+	t.over = true
+	all := slices.Collect(maps.Values(t.held))
+	t.mu.Unlock()
+	for _, c := range all {
+		l.lost(c, context.Cause(l.ctx))
+	}
 }
 
 // remove takes a claim out that is finished, released or lost.
 func (t *claims) remove(c *claim) {
-	c.unhook()
 	c.out.end()
 	c.cancel(nil)
 	t.mu.Lock()
@@ -119,11 +138,12 @@ func (t *claims) listed() []*claim {
 	return out
 }
 
-// beatDue gives how long until the next claim wants a heartbeat; most if none wants one earlier.
-func (t *claims) beatDue(most time.Duration) time.Duration {
+// planBeat gives how long until the next claim wants a heartbeat; most if none wants one earlier. A new claim that does pokes beatPoke.
+func (t *claims) planBeat(most time.Duration) time.Duration {
 	now := t.clock.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	defer func() { t.nextBeat = now.mono + most }()
 	for _, c := range t.held {
 		if c.state == claimHeld || c.state == claimFinishing {
 			most = min(most, c.beat-now.since(c.granted))
@@ -144,8 +164,10 @@ func (t *claims) renew(c *claim, sent instant) {
 
 // wake tells start that something changed; the table's lock is held.
 func (c *claim) wake() {
-	close(c.renewed)
-	c.renewed = make(chan struct{})
+	if c.renewed != nil {
+		close(c.renewed)
+		c.renewed = nil
+	}
 }
 
 // start makes the local timer of the claim count and reports true. With nothing left of the lease it first waits for a
@@ -160,9 +182,15 @@ func (t *claims) start(stop context.Context, c *claim) bool {
 		}
 		if c.left(now) > 0 {
 			c.started = true
+			early := now.mono+c.left(now) < t.nextLook
 			t.mu.Unlock()
-			poke(t.watchPoke)
+			if early {
+				poke(t.watchPoke)
+			}
 			return true
+		}
+		if c.renewed == nil {
+			c.renewed = make(chan struct{})
 		}
 		renewed := c.renewed
 		t.mu.Unlock()
@@ -215,6 +243,7 @@ func (t *claims) overdue() (out []*claim, next time.Duration) {
 			out = append(out, c)
 		}
 	}
+	t.nextLook = now.mono + next
 	return out, next
 }
 

@@ -16,8 +16,8 @@ import (
 // life is one registration of a worker: a session and what hangs on it. When the cluster ends the session, the worker waits
 // for its handlers and begins another life.
 //
-// Goroutines: one for the heartbeats, one that watches the leases, one that sends output, one for each lane, one for each slot in use. aux, lanes
-// and slots count them; live returns when all have.
+// Goroutines: one for the heartbeats, one that watches the leases, one that sends output, one that keeps the stream, one that waits for the end, one
+// for each lane, one for each slot in use or with a claim that waits. aux, lanes and slots count them; live returns when all have.
 type life struct {
 	worker    *Worker
 	client    *Client
@@ -27,15 +27,18 @@ type life struct {
 	book      *book
 	claims    *claims
 	sender    *sender
+	carrier   *carrier
 	list      []*lane
 
 	values context.Context // what handlers inherit from Run's context: its values, not its end
 	ctx    context.Context // of all calls; ends with the life, its cause says why
 	end    context.CancelCauseFunc
 
-	draining atomic.Bool  // we are going: no new job is begun
-	paused   atomic.Bool  // an operator drains us
-	busy     atomic.Int64 // handlers that run
+	draining atomic.Bool   // we are going: no new job is begun
+	paused   atomic.Bool   // an operator drains us
+	busy     atomic.Int64  // handlers that run
+	waiting  atomic.Int64  // claims that wait for a job
+	calm     chan struct{} // poked when no claim waits any more
 	aux      sync.WaitGroup
 	lanes    sync.WaitGroup
 	slots    sync.WaitGroup
@@ -88,7 +91,8 @@ func (w *Worker) register(ctx context.Context) (*life, error) {
 	}
 	l := &life{worker: w, client: w.client, logger: w.config.logger, session: res.GetSession(),
 		heartbeat: time.Duration(res.GetHeartbeatMs()) * time.Millisecond,
-		book:      newBook(res.GetSession()), claims: newClaims(w.client.clock)}
+		book:      newBook(res.GetSession()), claims: newClaims(w.client.clock), calm: make(chan struct{}, 1)}
+	l.carrier = newCarrier(l, w.config.single || w.client.streams.off.Load())
 	l.sender = newSender(l)
 	if l.heartbeat <= 0 {
 		l.heartbeat = 20 * time.Second
@@ -115,6 +119,13 @@ func (l *life) live(ctx context.Context) error {
 	l.aux.Go(func() { l.beats(l.ctx) })
 	l.aux.Go(func() { l.watch(l.ctx) })
 	l.aux.Go(func() { l.sender.run(l.ctx) })
+	l.aux.Go(func() {
+		<-l.ctx.Done()
+		l.loseAll()
+	})
+	if l.carrier.streaming() {
+		l.aux.Go(func() { l.carrier.run(l.ctx) })
+	}
 	taking, stopTaking := context.WithCancel(l.ctx)
 	defer stopTaking()
 	err := l.declare(ctx)

@@ -1,11 +1,13 @@
 package fairlane
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -31,13 +33,22 @@ type node struct {
 type nodes struct {
 	client connect.HTTPClient
 
+	life context.Context // ends when the client is closed
+
 	mu      sync.Mutex
-	list    []*node
+	list    []*node // the given ones, then those learnt from answers
+	given   int
+	oldest  int // given <= oldest <= maxNodes: the learnt one that a new one replaces next when the list is full
 	current int // 0 <= current < len(list)
+	// near is where streams that only read begin. Calls move to the leader, which saves them a hop; readers stay, for any node serves them.
+	near int // 0 <= near < len(list)
+	// visiting: a leader is being looked at. barred addresses are not, until a moment; at most maxNodes.
+	visiting bool
+	barred   map[string]time.Time
 }
 
 func newNodes(client connect.HTTPClient, endpoints []string) (*nodes, error) {
-	n := &nodes{client: client}
+	n := &nodes{client: client, life: context.Background(), barred: map[string]time.Time{}, given: maxNodes}
 	for _, endpoint := range endpoints {
 		base, err := baseURL(endpoint, "http")
 		if err != nil {
@@ -48,6 +59,7 @@ func newNodes(client connect.HTTPClient, endpoints []string) (*nodes, error) {
 	if len(n.list) == 0 {
 		return nil, fmt.Errorf("fairlane: no endpoint given: name at least one, for example http://127.0.0.1:7171")
 	}
+	n.given, n.oldest = len(n.list), len(n.list)
 	return n, nil
 }
 
@@ -64,28 +76,51 @@ func baseURL(endpoint, scheme string) (string, error) {
 	return strings.TrimSuffix(text, "/"), nil
 }
 
-// add gives the position of the address, which is new or known; -1 when the list is full. n.mu is held or n not yet shared.
+// add gives the position of the address, which is new or known; -1 when the list is full of addresses that stay. n.mu is held or n not yet shared.
 func (n *nodes) add(base string) int {
 	for i, known := range n.list {
 		if known.url == base {
 			return i
 		}
 	}
-	if len(n.list) == maxNodes {
-		return -1
+	i := n.room()
+	if i >= 0 {
+		n.list[i] = n.newNode(base)
 	}
+	return i
+}
+
+// room gives the position of a new address. In a full list that is the one of the address learnt longest ago that is not in use: nodes come and go, and
+// one that went must not keep out the leader. -1: there is none. n.mu is held or n not yet shared.
+func (n *nodes) room() int {
+	if len(n.list) < maxNodes {
+		n.list = append(n.list, nil)
+		return len(n.list) - 1
+	}
+	for range maxNodes - n.given {
+		if n.oldest == maxNodes {
+			n.oldest = n.given
+		}
+		i := n.oldest
+		n.oldest++
+		if i != n.current && i != n.near {
+			return i
+		}
+	}
+	return -1
+}
+
+func (n *nodes) newNode(base string) *node {
 	// The answers are small and near: compressing them costs more than it saves.
 	plain := connect.WithAcceptCompression("gzip", nil, nil)
-	n.list = append(n.list, &node{
-		url:       base,
-		jobs:      fairlanev1connect.NewJobServiceClient(n.client, base, plain),
-		workers:   fairlanev1connect.NewWorkerServiceClient(n.client, base, plain),
-		queues:    fairlanev1connect.NewQueueServiceClient(n.client, base, plain),
-		events:    fairlanev1connect.NewEventServiceClient(n.client, base, plain),
-		schedules: fairlanev1connect.NewScheduleServiceClient(n.client, base, plain),
-		silent:    make(chan struct{}),
-	})
-	return len(n.list) - 1
+	one := &node{url: base, silent: make(chan struct{})}
+	client := &listener{HTTPClient: n.client, nodes: n, of: one}
+	one.jobs = fairlanev1connect.NewJobServiceClient(client, base, plain)
+	one.workers = fairlanev1connect.NewWorkerServiceClient(client, base, plain)
+	one.queues = fairlanev1connect.NewQueueServiceClient(client, base, plain)
+	one.events = fairlanev1connect.NewEventServiceClient(client, base, plain)
+	one.schedules = fairlanev1connect.NewScheduleServiceClient(client, base, plain)
+	return one
 }
 
 // pick gives the node to ask and how many there are.
@@ -95,11 +130,26 @@ func (n *nodes) pick() (*node, int) {
 	return n.list[n.current], len(n.list)
 }
 
-// after gives the node behind one in the list. Unlike leave it does not move the other calls.
+// reader gives the node at which a stream that only reads begins, and how many nodes there are.
+func (n *nodes) reader() (*node, int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.list[n.near], len(n.list)
+}
+
+// after gives the node behind one in the list, on which a stream goes on. Unlike leave it does not move the other calls.
 func (n *nodes) after(one *node) *node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.passReaders(one)
 	return n.list[(slices.Index(n.list, one)+1)%len(n.list)]
+}
+
+// passReaders lets the next streams begin elsewhere than at a node that did not serve; n.mu is held.
+func (n *nodes) passReaders(failed *node) {
+	if n.list[n.near] == failed {
+		n.near = (n.near + 1) % len(n.list)
+	}
 }
 
 // leave moves on from a node that did not serve, to the leader if the answer named one. Calls that failed at the same time
@@ -107,6 +157,7 @@ func (n *nodes) after(one *node) *node {
 func (n *nodes) leave(failed *node, leader string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.passReaders(failed)
 	if n.list[n.current] != failed {
 		return
 	}

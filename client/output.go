@@ -77,11 +77,7 @@ type output struct {
 	queued   bool          // in the sender's queue
 	returned bool          // the handler has: nothing more is taken
 	err      error         // nothing more is taken or sent
-	room     chan struct{} // closed and replaced when kept became shorter or err was set
-}
-
-func newOutput(s *sender, c *claim) *output {
-	return &output{sender: s, claim: c, room: make(chan struct{})}
+	room     chan struct{} // closed when kept became shorter or err was set; nil: nobody waits for that
 }
 
 // Write takes all of p, or fails.
@@ -100,7 +96,7 @@ func (o *output) Write(p []byte) (int, error) {
 			return taken, nil
 		}
 		o.flush()
-		room := o.room
+		room := o.awaited()
 		s.mu.Unlock()
 		select {
 		case <-room:
@@ -235,8 +231,18 @@ func (o *output) fail(err error) {
 }
 
 func (o *output) changed() {
-	close(o.room)
-	o.room = make(chan struct{})
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+}
+
+// awaited gives the channel that the next change closes.
+func (o *output) awaited() <-chan struct{} {
+	if o.room == nil {
+		o.room = make(chan struct{})
+	}
+	return o.room
 }
 
 // end closes the output of a run that has no outcome, or whose outcome is settled.
@@ -257,16 +263,16 @@ func (o *output) rest(ctx context.Context, most int) *fairlanev1.OutputRest {
 			o.fail(err) // the outcome will not be stored either
 		}
 		if len(o.kept) <= most || o.err != nil {
-			rest := &fairlanev1.OutputRest{Offset: o.base, Data: o.kept}
+			var rest *fairlanev1.OutputRest
+			if len(o.kept) > 0 {
+				rest = &fairlanev1.OutputRest{Offset: o.base, Data: o.kept}
+			}
 			o.fail(errReturned)
 			s.mu.Unlock()
-			if len(rest.Data) == 0 {
-				return nil
-			}
 			return rest
 		}
 		o.flush()
-		room := o.room
+		room := o.awaited()
 		s.mu.Unlock()
 		select {
 		case <-room:

@@ -148,7 +148,13 @@ func (s *sender) deliver(ctx context.Context, flights []flight) bool {
 	}
 	// The nudge never comes; with one, the attempt is given up when the node is suspected.
 	k := &call{client: l.client, limit: l.beatLimit(), harmless: true, nudge: make(chan struct{})}
-	res, err := do(ctx, k, appendOutput, func(bool) *fairlanev1.AppendOutputRequest { return req })
+	e := l.errand(k)
+	e.call.Call, e.bytes = &fairlanev1.WorkCall_Output{Output: req}, smallCall*len(flights)+appendBytes
+	answer, streamed, err := l.carrier.carry(ctx, e)
+	res := answer.GetOutput()
+	if !streamed {
+		res, err = do(ctx, k, appendOutput, func(bool) *fairlanev1.AppendOutputRequest { return req })
+	}
 	if err == nil && len(res.GetStatuses()) != len(flights) {
 		err = fmt.Errorf("fairlane: %d statuses for %d parts of output", len(res.GetStatuses()), len(flights))
 	}

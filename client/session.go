@@ -70,17 +70,22 @@ func openSession(n *node) func(context.Context, *fairlanev1.OpenSessionRequest) 
 func numbered[Req, Res any](ctx context.Context, c *Client, keyed bool, method service[Req, Res], build func(*fairlanev1.Repeat) *Req) (*Res, error) {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
+	unknown := false
 	for {
 		b, err := c.session.current(ctx)
 		if err != nil {
+			if unknown {
+				err = unknownOutcome(err)
+			}
 			return nil, err
 		}
-		k := &call{client: c, limit: attemptLimit}
+		k := &call{client: c, limit: attemptLimit, unknown: unknown}
 		res, err := sendNumbered(ctx, k, b, method, build)
 		if err == nil || !isSessionEnd(err) {
 			return res, err
 		}
 		c.session.forget(ctx, b)
+		unknown = k.unknown
 		// Unknown and not protected by a key: sent again in a new session it might take place twice.
 		if k.unknown && !keyed || errors.Is(err, ErrSessionReplaced) {
 			return nil, err
@@ -92,7 +97,7 @@ func numbered[Req, Res any](ctx context.Context, c *Client, keyed bool, method s
 func sendNumbered[Req, Res any](ctx context.Context, k *call, b *book, method service[Req, Res], build func(*fairlanev1.Repeat) *Req) (*Res, error) {
 	t, err := b.begin(ctx, false)
 	if err != nil {
-		return nil, err
+		return nil, k.gaveUp(ctx, nil)
 	}
 	defer t.end()
 	return do(ctx, k, method, func(bool) *Req { return build(t.repeat()) })

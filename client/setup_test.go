@@ -33,12 +33,20 @@ type world struct {
 	t      *testing.T
 	client *Client
 	clock  *fastClock
+	single bool // workers make single calls
 
 	eventsMu sync.Mutex
 	events   []Event
 }
 
+// inWorld runs the body twice: with workers that make single calls, and with workers on a stream.
 func inWorld(t *testing.T, body func(*testing.T, *world)) {
+	t.Helper()
+	t.Run("single", func(t *testing.T) { inOneWorld(t, true, body) })
+	t.Run("stream", func(t *testing.T) { inOneWorld(t, false, body) })
+}
+
+func inOneWorld(t *testing.T, single bool, body func(*testing.T, *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -46,7 +54,8 @@ func inWorld(t *testing.T, body func(*testing.T, *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{fake: f, t: t, client: c, clock: &fastClock{machineClock: newMachineClock()}}
+		w := &world{fake: f, t: t, client: c, clock: &fastClock{machineClock: newMachineClock()}, single: single}
+		c.streams.off.Store(single)
 		c.clock = w.clock
 		defer c.Close()
 		body(t, w)

@@ -24,8 +24,8 @@ func (t Task[A, R]) New(args A, options ...EnqueueOption) NewJob {
 	return NewJob{Kind: t.kind, Args: args, Options: options}
 }
 
-// Enqueue adds one job of this task.
-func (t Task[A, R]) Enqueue(ctx context.Context, c *Client, args A, options ...EnqueueOption) (*TaskHandle[R], error) {
+// Enqueue adds one job of this task through a [Client], or a [Producer].
+func (t Task[A, R]) Enqueue(ctx context.Context, c Enqueuer, args A, options ...EnqueueOption) (*TaskHandle[R], error) {
 	h, err := c.Enqueue(ctx, t.kind, args, options...)
 	if err != nil {
 		return nil, err
@@ -122,16 +122,16 @@ func (t Task[A, R]) Handle(w *Worker, f func(ctx context.Context, job *Job[A]) (
 	})
 }
 
-// rawJob is the claim as an untyped handler sees it.
-func rawJob(c *fairlanev1.Claim, laneText string) *RawJob {
+// fillRaw writes the claim as an untyped handler sees it.
+func fillRaw(out *RawJob, c *fairlanev1.Claim, laneText string) {
 	j := c.GetJob()
-	out := &RawJob{JobMeta: JobMeta{
+	out.JobMeta = JobMeta{
 		ID: JobID(j.GetId()), Kind: j.GetKind(), Queue: j.GetQueue(), User: j.GetUser(),
 		Fence: Fence(c.GetFence()), Attempt: int(j.GetAttempt()), MaxAttempts: int(j.GetMaxAttempts()),
 		Priority: j.GetPriority(), MemoryBytes: j.GetMemoryBytes(), Labels: j.GetLabels(),
 		Lane: int(c.GetLane()), LaneText: laneText,
 		Coordinator: j.GetCoordinator(), Schedule: j.GetSchedule(), FireCause: FireCause(j.GetFireCause()),
-	}}
+	}
 	if j.GetFireMs() != 0 {
 		out.FireTime = time.UnixMilli(j.GetFireMs()).UTC()
 	}
@@ -141,5 +141,4 @@ func rawJob(c *fairlanev1.Claim, laneText string) *RawJob {
 	case *fairlanev1.Job_Data:
 		out.Payload = p.Data
 	}
-	return out
 }

@@ -31,6 +31,7 @@ type workerConfig struct {
 	lanes      string
 	user       string
 	formerGone bool
+	single     bool
 	grace      time.Duration
 	stubborn   time.Duration
 	observe    func(Event)
@@ -52,6 +53,10 @@ func FormerGone() WorkerOption { return func(c *workerConfig) { c.formerGone = t
 
 // OnlyUser makes the worker serve one user.
 func OnlyUser(user string) WorkerOption { return func(c *workerConfig) { c.user = user } }
+
+// SingleCalls makes the worker send each call alone, as it does where no stream can be had. For measurements, and for proxies that take streams and
+// carry them badly.
+func SingleCalls() WorkerOption { return func(c *workerConfig) { c.single = true } }
 
 // Grace is how long handlers may go on after Run's context has ended; default 30 s.
 func Grace(d time.Duration) WorkerOption { return func(c *workerConfig) { c.grace = d } }

@@ -88,6 +88,7 @@ func TestLaneBackoff(t *testing.T) {
 			}
 			return fault{}
 		})
+		w.breakStreams() // a claim that waits on one is sent again
 		advance(5 * time.Minute)
 		claims := w.requests("Claim")[2:] // one brought the job, one waited when this began
 		want := time.Second
@@ -143,7 +144,7 @@ func TestSilentNode(t *testing.T) {
 		began := time.Now()
 		advance(2500 * time.Millisecond)
 		w.wantState(id, StateSucceeded)
-		if got := w.requests("Claim"); len(got) < 2 || got[0].number != got[1].number || got[1].node == "n1:1" {
+		if got := w.requests("Claim"); w.single && (len(got) < 2 || got[0].number != got[1].number || got[1].node == "n1:1") {
 			t.Errorf("after %v: claims %v; want the same number at another node", time.Since(began), got)
 		}
 	})
