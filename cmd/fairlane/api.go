@@ -67,6 +67,9 @@ func (a *app) openHTTP() error {
 		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second, TLSClientConfig: settings, MaxIdleConnsPerHost: 1024, IdleConnTimeout: 90 * time.Second,
 		DisableCompression: true,
+		// The stream of a worker needs HTTP/2, which a transport with settings of its own speaks only when told; the pings find a peer that is gone.
+		ForceAttemptHTTP2: true,
+		HTTP2:             &http.HTTP2Config{SendPingTimeout: 2 * time.Second, PingTimeout: 2 * time.Second, WriteByteTimeout: 5 * time.Second},
 	}}
 	return nil
 }

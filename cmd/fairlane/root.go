@@ -84,7 +84,7 @@ its default. Exit codes: 0 ok, 1 failed, 2 usage, 3 the cluster cannot be reache
 		newEnqueueCmd(a), newWorkCmd(a),
 		newJobCmd(a), newQueueCmd(a), newScheduleCmd(a), newCoordinatorCmd(a), newWorkerCmd(a), newEventsCmd(a), newLogCmd(a), newClusterCmd(a),
 		newSnapshotCmd(a), newOfflineCmd(a), newCheckCmd(a), newDebugCmd(a), newConfigCmd(a), newTLSCmd(a), newGossipCmd(a),
-		newTraceCmd(a), newSimulateCmd(a), newVersionCmd(a),
+		newTraceCmd(a), newSimulateCmd(a), newBenchCmd(a), newVersionCmd(a),
 	)
 	finish(root)
 	return root

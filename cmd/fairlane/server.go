@@ -121,6 +121,7 @@ func runServer(cmd *cobra.Command, a *app, f serverFlags) error {
 		return err
 	}
 	defer operator.close()
+	keepHeapFloor()
 	n, err := openNode(o)
 	if err != nil {
 		return err

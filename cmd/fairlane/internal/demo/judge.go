@@ -24,7 +24,7 @@ func (r *run) judge(ctx context.Context) error {
 	}
 	v := r.verdict
 	v.Jobs = len(r.work)
-	status, _, err := r.servers.leader(ctx)
+	status, _, err := r.servers.Leader(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (r *run) judge(ctx context.Context) error {
 		return err
 	}
 	v.FinishedTwice = max(0, int(status.GetTotals().GetFinished())-(v.Jobs-v.Lost))
-	v.DigestIndex, v.Digests, err = r.servers.digests(ctx)
+	v.DigestIndex, v.Digests, err = r.servers.Digests(ctx)
 	return err
 }
 
@@ -42,7 +42,7 @@ func (r *run) waitFinal(ctx context.Context) error {
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	for {
-		status, _, err := r.servers.leader(ctx)
+		status, _, err := r.servers.Leader(ctx)
 		if jobs := status.GetTotals().GetJobs(); err == nil && jobs.GetScheduled()+jobs.GetPending()+jobs.GetRunning() == 0 {
 			return nil
 		}
@@ -56,7 +56,7 @@ func (r *run) waitFinal(ctx context.Context) error {
 
 // compareResults reads every job from the cluster and hashes every file once more, here.
 func (r *run) compareResults(ctx context.Context) error {
-	client, err := fairlane.Connect(r.servers.endpoints()...)
+	client, err := fairlane.Connect(r.servers.Endpoints()...)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (r *run) judgeReports() {
 	v.FinishedTwice = max(v.FinishedTwice, t.FinishedTwice())
 	for _, w := range r.workers.all {
 		for lane, slots := range slotsOf {
-			v.Lanes = append(v.Lanes, LaneVerdict{w.name, laneNames[lane], t.Most[LaneKey{w.name, lane}], slots})
+			v.Lanes = append(v.Lanes, LaneVerdict{w.Name, laneNames[lane], t.Most[LaneKey{w.Name, lane}], slots})
 		}
 	}
 	for _, w := range r.killer.windows {

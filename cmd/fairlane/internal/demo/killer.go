@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"math/rand"
 	"time"
+
+	"github.com/fairlane-scheduler/fairlane/cmd/fairlane/internal/fleet"
 )
 
 // killer kills the leader when a share of the work is done, waits until claims come again, and brings the node back. Its
 // steps are taken between reports, by the one goroutine of the run.
 type killer struct {
 	at      []int // numbers of ended jobs at which the leader dies
-	victim  *server
-	dead    *child // the process that was killed last
+	victim  *fleet.Node
+	dead    *fleet.Child // the process that was killed last
 	phase   phase
 	since   int64 // Unix microseconds of the last kill
 	next    time.Time
@@ -62,13 +64,13 @@ func (k *killer) step(ctx context.Context, r *run) error {
 			k.phase = running
 		}
 	case running:
-		if err := r.servers.start(ctx, k.victim); err != nil {
-			return fmt.Errorf("restart %s: %w", k.victim.name, err)
+		if err := r.servers.Start(ctx, k.victim); err != nil {
+			return fmt.Errorf("restart %s: %w", k.victim.Name, err)
 		}
 		k.phase = behind
 	case behind:
-		if r.servers.caughtUp(ctx, k.victim) {
-			r.progress.Note("%s is back and level with the others", k.victim.name)
+		if r.servers.CaughtUp(ctx, k.victim) {
+			r.progress.Note("%s is back and level with the others", k.victim.Name)
 			k.phase = calm
 		}
 	}
@@ -76,8 +78,8 @@ func (k *killer) step(ctx context.Context, r *run) error {
 }
 
 func (k *killer) kill(ctx context.Context, r *run) error {
-	_, leader, err := r.servers.leader(ctx)
-	if errors.Is(err, errNoLeader) {
+	_, leader, err := r.servers.Leader(ctx)
+	if errors.Is(err, fleet.ErrNoLeader) {
 		return nil // an election that nobody forced; a later step tries again
 	}
 	if err != nil {
@@ -86,14 +88,14 @@ func (k *killer) kill(ctx context.Context, r *run) error {
 	if len(k.windows) == 0 {
 		k.fence = r.tally.HighestFence()
 	}
-	k.victim, k.dead = leader, leader.process
+	k.victim, k.dead = leader, leader.Process
 	k.since = time.Now().UnixMicro()
-	leader.process.kill()
+	leader.Process.Kill()
 	k.at = k.at[1:]
 	k.windows = append(k.windows, window{killed: k.since})
 	k.phase = silent
 	r.verdict.Kills++
-	r.progress.Note("killed the leader, %s (SIGKILL), at %d of %d", leader.name, r.tally.Done(), len(r.work))
+	r.progress.Note("killed the leader, %s (SIGKILL), at %d of %d", leader.Name, r.tally.Done(), len(r.work))
 	return nil
 }
 
@@ -110,7 +112,7 @@ func (k *killer) finish(ctx context.Context, r *run) error {
 		select {
 		case <-look.C:
 		case <-limit:
-			return fmt.Errorf("%s did not catch up within 20 s of its restart", k.victim.name)
+			return fmt.Errorf("%s did not catch up within 20 s of its restart", k.victim.Name)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -122,7 +124,7 @@ func (k *killer) finish(ctx context.Context, r *run) error {
 }
 
 // killed reports that the process died by this hand.
-func (k *killer) killed(c *child) bool { return c == k.dead }
+func (k *killer) killed(c *fleet.Child) bool { return c == k.dead }
 
 // state of the cluster in a word, for the progress line.
 func (k *killer) state() string {

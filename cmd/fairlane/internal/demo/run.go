@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fairlane-scheduler/fairlane/cmd/fairlane/internal/process"
+	"github.com/fairlane-scheduler/fairlane/cmd/fairlane/internal/fleet"
 )
 
 // Options of a run.
@@ -45,7 +45,7 @@ var slotsOf = []int{1, 4}
 type run struct {
 	Options
 	temp     string
-	servers  *servers
+	servers  *fleet.Fleet
 	workers  *workers
 	work     []Work
 	ids      []uint64 // of the jobs, by position in work
@@ -86,7 +86,7 @@ func (r *run) cleanUp() {
 		r.workers.killAll()
 	}
 	if r.servers != nil {
-		killAll(r.servers.processes())
+		fleet.KillAll(r.servers.Processes())
 	}
 	if r.Keep {
 		fmt.Fprintf(r.Out, "kept: %s\n", r.temp)
@@ -103,17 +103,17 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	}
 	fmt.Fprintf(r.Out, "%d files below %s, seed %d, log store %s\n", len(r.work), r.Dir, r.Seed, r.LogStore)
 	r.progress = NewProgress(r.Out, r.Terminal, len(r.work))
-	if r.servers, err = startServers(ctx, r.Binary, r.temp, r.LogStore, serverCount); err != nil {
+	if r.servers, err = fleet.Open(ctx, r.Binary, r.temp, r.LogStore, serverCount); err != nil {
 		return err
 	}
-	r.progress.Note("%d servers are up: %s", serverCount, strings.Join(r.servers.endpoints(), " "))
+	r.progress.Note("%d servers are up: %s", serverCount, strings.Join(r.servers.Endpoints(), " "))
 	began := time.Now()
-	if r.ids, err = enqueue(ctx, r.servers.endpoints(), r.work); err != nil {
+	if r.ids, err = enqueue(ctx, r.servers.Endpoints(), r.work); err != nil {
 		return fmt.Errorf("enqueue: %w", err)
 	}
 	r.verdict.EnqueueTook = time.Since(began)
 	r.progress.Note("enqueued: %s", share(r.work))
-	r.workers, err = startWorkers(r.Binary, r.temp, Lanes, r.servers.endpoints(), workerCount)
+	r.workers, err = startWorkers(r.Binary, r.temp, Lanes, r.servers.Endpoints(), workerCount)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (r *run) drive(ctx context.Context) error {
 		select {
 		case report, open := <-r.workers.reports:
 			if !open {
-				return fmt.Errorf("all workers ended%s", r.workers.all[0].lastWords())
+				return fmt.Errorf("all workers ended%s", r.workers.all[0].LastWords())
 			}
 			r.tally.Add(report)
 		case <-tick.C:
@@ -160,9 +160,9 @@ func (r *run) drive(ctx context.Context) error {
 
 // checkChildren finds a process that ended although nobody killed it.
 func (r *run) checkChildren() error {
-	for _, c := range append(r.servers.processes(), r.workers.all...) {
-		if !c.alive() && !r.killer.killed(c) {
-			return fmt.Errorf("%s ended by itself: %v%s", c.name, c.err, c.lastWords())
+	for _, c := range append(r.servers.Processes(), r.workers.all...) {
+		if !c.Alive() && !r.killer.killed(c) {
+			return fmt.Errorf("%s ended by itself: %v%s", c.Name, c.Err, c.LastWords())
 		}
 	}
 	return nil
@@ -179,11 +179,11 @@ func (r *run) settle(ctx context.Context) error {
 		return err
 	}
 	for _, w := range r.workers.all {
-		_ = process.Signal(w.cmd, syscall.SIGTERM)
+		_ = w.Signal(syscall.SIGTERM)
 	}
 	r.lastReports(time.After(45 * time.Second))
-	for _, c := range append(append([]*child{}, r.workers.all...), r.servers.processes()...) {
-		if err := c.stop(15 * time.Second); err != nil {
+	for _, c := range append(append([]*fleet.Child{}, r.workers.all...), r.servers.Processes()...) {
+		if err := c.Stop(15 * time.Second); err != nil {
 			r.verdict.Stops = append(r.verdict.Stops, err)
 		}
 	}

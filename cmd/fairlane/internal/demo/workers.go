@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/fairlane-scheduler/fairlane/cmd/fairlane/internal/fleet"
 )
 
 // workers are the worker processes and the one stream of their reports.
 type workers struct {
-	all     []*child
+	all     []*fleet.Child
 	reports chan Report
 	readers sync.WaitGroup
 }
@@ -24,7 +26,7 @@ func startWorkers(binary, dir, lanes string, endpoints []string, n int) (*worker
 	for i := range n {
 		name := fmt.Sprintf("w%d", i+1)
 		read, write := io.Pipe()
-		c, err := start(name, binary, filepath.Join(dir, name+".log"), write,
+		c, err := fleet.Start(name, binary, filepath.Join(dir, name+".log"), write,
 			"demo-worker", "--worker-name", name, "--lanes", lanes, "--endpoints", strings.Join(endpoints, ","))
 		if err != nil {
 			return w, err
@@ -33,7 +35,7 @@ func startWorkers(binary, dir, lanes string, endpoints []string, n int) (*worker
 		w.readers.Add(2)
 		go func() {
 			defer w.readers.Done()
-			<-c.ended
+			<-c.Ended
 			write.Close()
 		}()
 		go func() {
@@ -66,5 +68,5 @@ func (w *workers) killAll() {
 		for range w.reports { //nolint:revive // read away
 		}
 	}()
-	killAll(w.all)
+	fleet.KillAll(w.all)
 }
