@@ -10,14 +10,15 @@ PROTOC_GEN_GO_VERSION         := v1.36.12
 PROTOC_GEN_CONNECT_GO_VERSION := v1.21.1
 GOLANGCI_LINT_VERSION         := v2.12.2
 
-DEMO_FLAGS ?=
-DEV_FLAGS  ?=
-TEST_FLAGS ?=
-E2E_FLAGS  ?=
-BENCH      ?= .
+DEMO_FLAGS  ?=
+DEV_FLAGS   ?=
+TEST_FLAGS  ?=
+E2E_FLAGS   ?=
+BENCH       ?= .
+BENCH_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint generate check-generate tools zones demo dev e2e bench clean
+.PHONY: help build test race lint generate check-generate tools zones demo dev e2e scale bench gobench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +28,9 @@ build: ## the binary, bin/fairlane
 
 test: ## vet, and every test with the race detector, shuffled; the e2e tests last, alone, in their short form
 	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
 	$(MAKE) race
+	cd bench && $(GO) test -race -shuffle=on -timeout 10m $(TEST_FLAGS) ./...
 	$(GO) test -race -shuffle=on -p 1 -timeout 20m $(TEST_FLAGS) ./e2e/...
 
 # The random histories of fsm take the most time: a third of them with the race detector, all of them without.
@@ -39,6 +42,7 @@ race: ## the same without vet and without the e2e tests
 lint: ## gofmt, go vet, and golangci-lint where it is installed
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run ./...; \
 	else echo "golangci-lint $(GOLANGCI_LINT_VERSION) is not installed: skipped"; fi
 
@@ -65,7 +69,13 @@ dev: build ## a development cluster on http://127.0.0.1:7171
 e2e: ## the long end-to-end tests: real processes, SIGKILL, both log stores (minutes)
 	$(GO) test -count=1 -timeout 120m -v $(E2E_FLAGS) ./e2e -chaos.full
 
-bench: ## benchmarks of all rooms; BENCH=pattern takes some
+scale: ## what a million waiting jobs, snapshots under load and 10,000 workers cost: real processes, 8 GiB of memory (minutes)
+	$(GO) test -count=1 -timeout 60m -v -run TestScale $(E2E_FLAGS) ./e2e -scale.full
+
+bench: build ## Fairlane beside raft alone, a bare echo and other queues, as a table; BENCH_FLAGS: see bench/README.md (most of an hour)
+	cd bench && $(GO) run . $(BENCH_FLAGS)
+
+gobench: ## Go benchmarks of all rooms; BENCH=pattern takes some
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
 
 clean: ## removes bin/
