@@ -1,11 +1,15 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -13,6 +17,48 @@ import (
 type Usage struct {
 	CPU      time.Duration // user and system
 	Resident int64         // bytes in memory now
+}
+
+// PeakResident is the most memory that the running process has held so far (VmHWM), in bytes.
+func (n *Node) PeakResident() (int64, error) {
+	path := fmt.Sprintf("/proc/%d/status", n.command.Process.Pid)
+	status, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, found := strings.CutPrefix(line, "VmHWM:"); found {
+			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, fmt.Errorf("%s says no VmHWM", path)
+}
+
+// DiskUse is what a file or a folder below the node's data folder takes on the disk, in bytes: blocks, not lengths, as files are laid out ahead. One
+// that is not there takes nothing.
+func (n *Node) DiskUse(name string) (int64, error) {
+	var total int64
+	err := filepath.WalkDir(filepath.Join(n.Dir, "data", name), func(_ string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // the node removes files meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			total += stat.Blocks * 512
+		}
+		return nil
+	})
+	return total, err
 }
 
 // clockTicks of /proc in one second; the kernel's ABI fixes it on Linux.
