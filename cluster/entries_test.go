@@ -65,7 +65,7 @@ func TestGatheredJobTakesAboutOneEntry(t *testing.T) {
 	})
 	entries := leader.raft.LastIndex() - before
 	t.Logf("%.3f entries a job", float64(entries)/jobs)
-	if entries > jobs*135/100 {
+	if entries > jobs*110/100 {
 		t.Errorf("%d jobs took %d log entries", jobs, entries)
 	}
 }
