@@ -34,10 +34,12 @@ test: ## vet, and every test with the race detector, shuffled; the e2e tests las
 	$(GO) test -race -shuffle=on -p 1 -timeout 20m $(TEST_FLAGS) ./e2e/...
 
 # The random histories of fsm take the most time: a third of them with the race detector, all of them without.
+# Budgets of allocations are skipped under the race detector, which allocates too.
 race: ## the same without vet and without the e2e tests
 	$(GO) test -race -shuffle=on -timeout 20m $(TEST_FLAGS) $$($(GO) list ./... | grep -v -e /e2e -e /fsm$$)
 	$(GO) test -race -shuffle=on -timeout 20m $(TEST_FLAGS) ./fsm -histories 100
 	$(GO) test -shuffle=on -timeout 20m $(TEST_FLAGS) ./fsm
+	$(GO) test -shuffle=on -timeout 5m $(TEST_FLAGS) -run Allocations ./client ./cluster
 
 lint: ## gofmt, go vet, and golangci-lint where it is installed
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
