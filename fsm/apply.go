@@ -11,7 +11,8 @@ import (
 //	2  steps, decisions, placed_ms, output and progress, CancelMany and RetryMany
 //	3  schedules and coordinators
 //	4  the clock set back, the cluster's name, removed nodes
-const Rules = 4
+//	5  ticks are held to max_state_bytes; what a full line refuses; a revision of a schedule's name never comes again
+const Rules = 5
 
 // Apply runs one batch: the clocks; heartbeats, output, finishes and releases; due timers; then the other commands in order, the claim part of a
 // finish at its place (docs/design.md §4). It panics with *UnknownCommandError before it changes anything when it does not know a command,

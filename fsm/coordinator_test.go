@@ -14,13 +14,13 @@ import (
 )
 
 // TestCoordinators: in random histories with coordinators a machine and one that is restored at random points agree in every answer and in
-// their digests, invariants hold, no two jobs of a coordinator run at once, and no lane that found nothing finds a job without being woken.
+// their digests, invariants hold, no two jobs of a coordinator run at once, and no lane finds a job without being woken.
 func TestCoordinators(t *testing.T) {
 	claims := 0
 	eachSeed(t, func(seed uint64) error {
 		h, m, half := newCoordinated(seed), fsm.New(), fsm.New()
 		h.extremes = h.one(2)
-		parked := map[parkable]bool{}
+		parked := map[parkable]fsm.Peek{}
 		for i := range *batches {
 			if h.one(6) {
 				var err error
@@ -42,14 +42,15 @@ func TestCoordinators(t *testing.T) {
 					return fmt.Errorf("index %d: another digest, or %w", h.index, err)
 				}
 			}
-			now := map[parkable]bool{}
+			now := map[parkable]fsm.Peek{}
 			for _, w := range m.Workers(0, 1000) {
 				for lane := range w.Lanes {
 					p := parkable{uint64(w.Session), uint32(lane)}
 					found := m.Peek(w.Session, p.lane)
-					now[p] = found == fsm.PeekNothing
-					if parked[p] && found == fsm.PeekJob && !wakes(m, out, p) {
-						return fmt.Errorf("index %d: %+v found nothing before, would find a job now, and nothing wakes it: %+v", h.index, p, out.Ready)
+					before, known := parked[p]
+					now[p] = found
+					if known && before != fsm.PeekJob && found == fsm.PeekJob && !wakes(m, out, p, before) {
+						return fmt.Errorf("index %d: of %+v Peek said %v before, it would find a job now, and nothing wakes it: %+v", h.index, p, before, out.Ready)
 					}
 				}
 			}

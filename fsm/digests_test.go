@@ -12,7 +12,7 @@ import (
 
 // digestsFiles by rules: the lists of former rules never change.
 var digestsFiles = []string{1: "testdata/digests.list", 2: "testdata/digests_rules_2.list", 3: "testdata/digests_rules_3.list",
-	4: "testdata/digests_rules_4.list"}
+	4: "testdata/digests_rules_4.list", 5: "testdata/digests_rules_5.list"}
 
 // TestDigests compares the digests of fixed random histories with a list in the repository. The list is the same for every
 // architecture, operating system and run: GOARCH=386 go test ./fsm -run TestDigests, or GOOS=wasip1 GOARCH=wasm, must pass with it, and

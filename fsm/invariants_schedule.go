@@ -93,6 +93,9 @@ func (c *check) checkInstances() (err error) {
 
 func (c *check) checkWaiting() (err error) {
 	m := c.m
+	if m.rules < 5 && m.deletedRev > 0 {
+		return fmt.Errorf("rules %d know no revision of a deleted schedule", m.rules)
+	}
 	m.waiting.Scan(func(t waitingTick) bool {
 		n := c.schedules[t.schedule]
 		if n == nil || t.number == 0 || t.number > m.lastTick || t.fire < 1 || t.deadline < 0 || t.cause < logv1.FireCause_FIRE_CAUSE_TICK ||
@@ -113,7 +116,11 @@ func (c *check) checkTicks() (err error) {
 	m.ticks.Scan(func(t *logv1.TickRecord) bool {
 		n := c.schedules[t.Schedule]
 		fired := t.Result == logv1.TickResult_TICK_RESULT_FIRED
-		if n == nil || t.Number == 0 || t.Number > m.lastTick || c.numbers[t.Number] || !knownReason(t) || t.Count < 1 || t.FirstMs < 1 ||
+		least := int64(1)
+		if t.Reason == logv1.TickReason_TICK_REASON_TRIGGER { // of the clock, which SetClock may set to 0
+			least = 0
+		}
+		if n == nil || t.Number == 0 || t.Number > m.lastTick || c.numbers[t.Number] || !knownReason(t) || t.Count < 1 || t.FirstMs < least ||
 			t.LastMs < t.FirstMs || t.Index > m.index || t.LateMs < 0 || fired != (t.Job != 0) || t.Job > m.lastJob ||
 			(t.Reason == logv1.TickReason_TICK_REASON_REFUSED) != (t.Refusal != nil) {
 			err = fmt.Errorf("a tick record %v", t)

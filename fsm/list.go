@@ -13,6 +13,7 @@ import (
 // JobFilter selects jobs. An empty field selects all.
 type JobFilter struct {
 	Queue, User, Kind string
+	Schedule          string         // that made them
 	States            []logv1.State  // any of them
 	Labels            []*logv1.Label // all of them
 	// EnqueuedFrom <= when the job was enqueued < EnqueuedBefore, milliseconds on the machine's wall clock; 0: no bound.
@@ -25,7 +26,7 @@ type JobFilter struct {
 
 func (f *JobFilter) matches(j *logv1.Job) bool {
 	if f.Queue != "" && f.Queue != j.Queue || f.User != "" && f.User != j.User || f.Kind != "" && f.Kind != j.Kind ||
-		len(f.States) > 0 && !slices.Contains(f.States, j.State) || f.EnqueuedFrom > 0 && j.EnqueuedMs < f.EnqueuedFrom ||
+		f.Schedule != "" && f.Schedule != j.Schedule || len(f.States) > 0 && !slices.Contains(f.States, j.State) || f.EnqueuedFrom > 0 && j.EnqueuedMs < f.EnqueuedFrom ||
 		f.EnqueuedBefore > 0 && j.EnqueuedMs >= f.EnqueuedBefore {
 		return false
 	}

@@ -24,6 +24,9 @@ func drawFilter(h *history) fsm.JobFilter {
 	if h.one(9) {
 		f.Kind = pick(&h.dice, "k", "l")
 	}
+	if h.one(4) {
+		f.Schedule = pick(&h.dice, drawnSchedules...)
+	}
 	for h.one(3) {
 		f.States = append(f.States, logv1.State(1+h.below(7)))
 	}
@@ -60,6 +63,7 @@ func naiveMatch(f fsm.JobFilter, j *logv1.Job) bool {
 		}
 	}
 	return (f.Queue == "" || j.GetQueue() == f.Queue) && (f.User == "" || j.GetUser() == f.User) && (f.Kind == "" || j.GetKind() == f.Kind) &&
+		(f.Schedule == "" || j.GetSchedule() == f.Schedule) &&
 		(f.States == nil || slices.Contains(f.States, j.GetState())) && (f.EnqueuedFrom == 0 || j.GetEnqueuedMs() >= f.EnqueuedFrom) &&
 		(f.EnqueuedBefore == 0 || j.GetEnqueuedMs() < f.EnqueuedBefore) && (f.Before == 0 || j.GetId() < uint64(f.Before)) &&
 		strings.HasPrefix(strconv.FormatUint(j.GetId(), 10), f.IDPrefix)
@@ -120,6 +124,51 @@ func TestListAndCount(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestInstances: an insight shows exactly the jobs that a schedule's count of instances is made of, those with a claim first; also after restarts
+// of a schedule under the same name, whose former jobs are none of it.
+func TestInstances(t *testing.T) {
+	cancelled, former, waiting := 0, 0, 0
+	eachSeed(t, func(seed uint64) error {
+		h, m := newHistory(seed), fsm.New()
+		for range *batches {
+			b := h.batch()
+			h.observe(b, m.Apply(h.index, b))
+			insight := m.Insight()
+			for _, name := range drawnSchedules {
+				v, _ := m.Schedule(name)
+				list := insight.Instances(name, 1000)
+				if len(list) != v.Instances {
+					return fmt.Errorf("index %d: schedule %s has %d instances, %d are shown", h.index, name, v.Instances, len(list))
+				}
+				if some := insight.Instances(name, 1); len(some) != min(1, len(list)) || len(some) == 1 && some[0] != list[0] {
+					return fmt.Errorf("index %d: schedule %s: the first of %d is %v", h.index, name, len(list), some)
+				}
+				seen := map[uint64]bool{}
+				for i, j := range list {
+					if j.GetScheduleId() != v.Record.GetId() || seen[j.GetId()] || i > 0 && list[i-1].GetFence() == 0 && j.GetFence() != 0 {
+						return fmt.Errorf("index %d: schedule %s: job %d, in place %d of its instances", h.index, name, j.GetId(), i)
+					}
+					seen[j.GetId()] = true
+					cancelled += int(count(j.GetState() == logv1.State_STATE_CANCELLED))
+					waiting += int(count(j.GetFence() == 0))
+				}
+				for _, j := range jobsOfSchedule(insight, name) {
+					former += int(count(j.GetScheduleId() != v.Record.GetId() && j.GetState() < logv1.State_STATE_SUCCEEDED))
+				}
+			}
+		}
+		return nil
+	})
+	if cancelled == 0 || former == 0 || waiting == 0 {
+		t.Errorf("%d cancelled ones, %d that wait, %d jobs of a former schedule", cancelled, waiting, former)
+	}
+}
+
+func jobsOfSchedule(i *fsm.Insight, name string) []*logv1.Job {
+	list, _ := i.Jobs(fsm.JobFilter{Schedule: name, Limit: 1000})
+	return list
 }
 
 // BenchmarkList is the cost of looking at one of 1,000,000 jobs, half of them final, for a page that nothing matches; and of a prefix

@@ -65,6 +65,7 @@ type facts struct {
 
 	lastSchedule uint64
 	lastTick     uint64                           // of waiting ticks and tick records together
+	deletedRev   uint64                           // highest revision of all schedules that were deleted since rules 5
 	schedules    *btree.Map[string, *scheduleRec] // by name
 	waiting      *btree.BTreeG[waitingTick]       // (schedule, line, number)
 	ticks        *btree.BTreeG[*logv1.TickRecord] // (schedule, number): the newest of each schedule

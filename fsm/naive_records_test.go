@@ -2,6 +2,7 @@ package fsm_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -57,7 +58,7 @@ func (n *naive) tell(s *naiveSchedule) {
 		if r.GetReason() == logv1.TickReason_TICK_REASON_TRIGGER {
 			r.LateMs = 0
 		}
-		if k := len(s.records); k > 0 && follows(s.records[k-1], r) {
+		if k := len(s.records); k > 0 && n.follows(s.records[k-1], r) {
 			last := s.records[k-1]
 			r.Number = last.Number
 			n.tickEvent(s, r)
@@ -74,9 +75,14 @@ func (n *naive) tell(s *naiveSchedule) {
 	s.run = nil
 }
 
-// follows: skips for these reasons go on in the newest record.
-func follows(last, r *logv1.TickRecord) bool {
-	return last.Reason == r.Reason && (r.Reason == logv1.TickReason_TICK_REASON_MIN_INTERVAL || r.Reason == logv1.TickReason_TICK_REASON_MAX_INSTANCES)
+// follows: skips for these reasons go on in the newest record; since rules 5 only those that are newer, and for more reasons.
+func (n *naive) follows(last, r *logv1.TickRecord) bool {
+	joined := []logv1.TickReason{logv1.TickReason_TICK_REASON_MIN_INTERVAL, logv1.TickReason_TICK_REASON_MAX_INSTANCES}
+	if n.rules >= 5 {
+		joined = append(joined, logv1.TickReason_TICK_REASON_LINE_FULL, logv1.TickReason_TICK_REASON_REFUSED)
+	}
+	newer := n.rules < 5 || last.GetLastMs() < r.GetFirstMs()
+	return newer && last.Reason == r.Reason && last.GetRefusal().GetReason() == r.GetRefusal().GetReason() && slices.Contains(joined, r.Reason)
 }
 
 func (n *naive) tickEvent(s *naiveSchedule, r *logv1.TickRecord) {

@@ -158,7 +158,11 @@ func (n *naive) createSchedule(p *logv1.PutSchedule) (*logv1.ScheduleResult, str
 		return nil, "state_full"
 	}
 	n.nextSchedule++
-	s := &naiveSchedule{id: n.nextSchedule, revision: 1, def: proto.Clone(p.GetSchedule()).(*logv1.Schedule),
+	revision := uint64(1)
+	if n.rules >= 5 {
+		revision += n.deletedRev
+	}
+	s := &naiveSchedule{id: n.nextSchedule, revision: revision, def: proto.Clone(p.GetSchedule()).(*logv1.Schedule),
 		offset: p.GetOffsetMs(), anchor: p.GetAnchorMs(),
 		next: p.GetNextMs(), created: n.wall, changed: n.wall, totals: &logv1.ScheduleTotals{}, fired: map[int64]bool{}}
 	n.schedules[s.def.GetName()] = s
@@ -178,6 +182,9 @@ func (n *naive) deleteSchedule(d *logv1.DeleteSchedule) string {
 	}
 	n.scheduleChanged(s)
 	delete(n.schedules, d.GetName())
+	if n.rules >= 5 {
+		n.deletedRev = max(n.deletedRev, s.revision)
+	}
 	return ""
 }
 

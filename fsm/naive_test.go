@@ -38,6 +38,7 @@ type naive struct {
 	schedules    map[string]*naiveSchedule
 	nextSchedule uint64
 	lastTick     uint64   // numbers waiting ticks and records
+	deletedRev   uint64   // highest revision of those that were deleted
 	marked       []uint64 // schedules that may have room for a tick that waits
 	events       []string // of schedules, of this batch
 	broken       string   // an invariant

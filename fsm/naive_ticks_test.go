@@ -104,6 +104,12 @@ func (n *naive) single(s *naiveSchedule, at, period int64) {
 		return
 	}
 	queues := s.def.GetOverlap() == logv1.Overlap_OVERLAP_QUEUE
+	if n.rules >= 5 && queues && len(s.queue) >= 100 {
+		for len(s.queue) > 0 && s.queue[0].deadline != 0 && s.queue[0].deadline < n.wall {
+			n.outcomes(s, missed(s.queue[0].fire, s.queue[0].fire, 1, logv1.TickReason_TICK_REASON_GRACE), byTick)
+			s.queue = s.queue[1:]
+		}
+	}
 	full := n.instances(s) >= int(s.def.GetMaxInstances())
 	switch {
 	case queues && (len(s.queue) > 0 || full) && len(s.queue) >= 100:

@@ -129,3 +129,12 @@ func (m *Machine) gatherRoom() {
 		m.batch.out.Ready[i].Count++
 	}
 }
+
+// Stands tells whether a job stands where a claim would find it, unless its worker is excluded from it: one of a user and size in a queue, or
+// any of the queue, as Ready describes them.
+func (m *Machine) Stands(queue, user string, size scheduler.Size, any bool) bool {
+	if any {
+		return m.board.StandsIn(queue)
+	}
+	return m.board.StandsFor(queue, user, size)
+}

@@ -62,7 +62,7 @@ func (m *Machine) load(k kind, body []byte) error {
 		m.lastJob, m.lastPlace, m.lastClaim = h.GetLastJob(), h.GetLastPlace(), h.GetLastClaim()
 		m.lastSession, m.lastExcluded, m.settings = h.GetLastSession(), h.GetLastExclusion(), h.GetSettings()
 		m.finished, m.rules = h.GetFinished(), max(h.GetRules(), 1)
-		m.lastSchedule, m.lastTick = h.GetLastSchedule(), h.GetLastTick()
+		m.lastSchedule, m.lastTick, m.deletedRev = h.GetLastSchedule(), h.GetLastTick(), h.GetDeletedRevision()
 		m.clusterID, m.clusterName, m.removed = h.GetClusterId(), h.GetClusterName(), h.GetRemovedNodes()
 		if h.GetRules() == 1 {
 			return fmt.Errorf("rules 1 are written in the header")

@@ -122,11 +122,11 @@ func twice(t *testing.T, frames [][]byte) (out [][]byte) {
 }
 
 // TestPumpIsBounded: one batch starts or drops at most 65,536 waiting ticks; the rest comes in the next ones, also of a machine that was
-// restored between.
+// restored between, and nothing of schedules that are deleted between.
 func TestPumpIsBounded(t *testing.T) {
 	const schedules, ticks, most = 140, 1000, 65_536
 	m := fsm.New()
-	var commands, jobs []*logv1.Command
+	var commands, jobs, deletes []*logv1.Command
 	times := make([]int64, ticks)
 	for i := range times {
 		times[i] = int64(1001 + i)
@@ -140,6 +140,7 @@ func TestPumpIsBounded(t *testing.T) {
 			&logv1.Command{Op: &logv1.Command_Fire{Fire: &logv1.Fire{Dues: []*logv1.Due{{Schedule: i + 1, Revision: 1, FirstMs: times[0],
 				LastMs: times[ticks-1], Count: ticks, TimesMs: times, NextMs: 9000}}}}})
 		jobs = append(jobs, &logv1.Command{Op: &logv1.Command_Cancel{Cancel: &logv1.Cancel{Job: i + 1}}})
+		deletes = append(deletes, &logv1.Command{Op: &logv1.Command_DeleteSchedule{DeleteSchedule: &logv1.DeleteSchedule{Name: name}}})
 	}
 	m.Apply(1, &logv1.Batch{Rules: 3, NowMs: 2500, Commands: commands})
 	waiting := func(m *fsm.Machine) (n int) {
@@ -158,6 +159,14 @@ func TestPumpIsBounded(t *testing.T) {
 	half, err := restored(m)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if deleted, err := restored(m); err != nil {
+		t.Fatal(err)
+	} else { // while ticks of theirs are left over
+		deleted.Apply(3, &logv1.Batch{Rules: 3, NowMs: 100_000, Commands: deletes})
+		if at, _, _, _ := deleted.NextTimers(); deleted.CheckInvariants() != nil || at <= 100_000 {
+			t.Fatalf("deleted: a timer is due at %d, %v", at, deleted.CheckInvariants())
+		}
 	}
 	for index := uint64(3); index <= 4; index++ {
 		b := &logv1.Batch{Rules: 3, NowMs: 100_000}

@@ -27,8 +27,13 @@ func (m *Machine) runRetention() {
 
 // crowded: less than an eighth of the room for state is left, so history gives way before enqueues must be refused.
 func (m *Machine) crowded() bool {
-	most, jobs := m.settings.GetMaxStateBytes(), m.settings.GetMaxJobs()
-	return m.bytes > most-most/8 || int64(m.jobs.Len()+m.final.Len()) > jobs-jobs/8
+	jobs := m.settings.GetMaxJobs()
+	return m.shortOfBytes() || int64(m.jobs.Len()+m.final.Len()) > jobs-jobs/8
+}
+
+func (m *Machine) shortOfBytes() bool {
+	most := m.settings.GetMaxStateBytes()
+	return m.bytes > most-most/8
 }
 
 // indexRetention sets when the oldest job of a queue's history goes: at once if there are too many.

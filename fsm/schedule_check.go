@@ -45,6 +45,9 @@ func onlyOf(s, chars string) bool {
 // checkPut is everything about a PutSchedule that does not depend on the state.
 func checkPut(p *logv1.PutSchedule) *logv1.Refusal {
 	s := p.GetSchedule()
+	if s == nil {
+		return invalid("schedule", "none", "a schedule")
+	}
 	return firstOf(checkScheduleName("name", s.GetName(), 1), checkText("spec", s.GetSpec(), 1, mostSpec), checkText("zone", s.GetZone(), 0, mostZone),
 		checkBounds(s), checkScheduleEnums(s), checkScheduleName("group", s.GetGroup(), 0),
 		checkText("description", s.GetDescription(), 0, mostDescription), checkTemplate(s.GetTemplate()), checkGrid(p))

@@ -49,7 +49,7 @@ func (m *Machine) pumpSchedule(live *scheduleLive) {
 		t := s.nextWaiting()
 		m.dropWaiting(t)
 		m.batch.pumped++
-		if t.deadline > 0 && m.wall > t.deadline {
+		if m.isOver(t) {
 			s.dropTick(tick{t.fire, t.cause}, logv1.TickReason_TICK_REASON_GRACE, nil)
 		} else {
 			s.start(tick{t.fire, t.cause})

@@ -6,8 +6,8 @@ import (
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
-// putSchedule makes a schedule or changes what it was put as. A change keeps pause, instances, waiting ticks, records and totals, and starts
-// the grid anew; its offset stays as long as what it was drawn for.
+// putSchedule makes a schedule or changes what it was put as. A change keeps pause, instances, waiting ticks, records and totals, and goes
+// on where the leader says; its offset stays as long as what it was drawn for.
 func (m *Machine) putSchedule(p *logv1.PutSchedule, res *logv1.Result) {
 	if res.Refusal = checkPut(p); res.Refusal != nil {
 		return
@@ -57,11 +57,19 @@ func (m *Machine) makeSchedule(p *logv1.PutSchedule, res *logv1.Result) {
 		return
 	}
 	m.lastSchedule++
-	rec := &scheduleRec{id: m.lastSchedule, def: def, revision: 1, offset: p.GetOffsetMs(), anchor: p.GetAnchorMs(), next: p.GetNextMs(),
+	rec := &scheduleRec{id: m.lastSchedule, def: def, revision: m.firstRevision(), offset: p.GetOffsetMs(), anchor: p.GetAnchorMs(), next: p.GetNextMs(),
 		created: m.wall, changed: m.wall}
 	m.storeSchedule(nil, rec)
 	m.event(Event{Kind: ScheduleChanged, Schedule: rec.name()})
 	res.Value = scheduleAnswer(rec, logv1.ScheduleChange_SCHEDULE_CHANGE_CREATED)
+}
+
+// firstRevision of a new schedule. It is above those of all deleted ones, so who knows a revision of a name never takes another schedule for it.
+func (m *Machine) firstRevision() uint64 {
+	if m.batch.rules < 5 {
+		return 1
+	}
+	return m.deletedRev + 1
 }
 
 // follows: an edit or a resume was computed from the next fire time that the schedule still has, and goes on behind every time that is over. A fire does
@@ -114,6 +122,9 @@ func (m *Machine) deleteSchedule(d *logv1.DeleteSchedule, res *logv1.Result) {
 		return
 	}
 	m.dropSchedule(rec)
+	if m.batch.rules >= 5 {
+		m.deletedRev = max(m.deletedRev, rec.revision)
+	}
 	m.event(Event{Kind: ScheduleChanged, Schedule: rec.name()})
 	res.Value = scheduleAnswer(rec, logv1.ScheduleChange_SCHEDULE_CHANGE_UNSPECIFIED)
 }

@@ -29,6 +29,33 @@ func (m *Machine) Schedule(name string) (ScheduleView, bool) {
 	return m.scheduleLive[rec.id].view(), true
 }
 
+// Instances of a schedule, at most limit: its jobs that are not over, those with a claim first, oldest first, then those that wait, newest first.
+// It looks at every live claim, and at 1,000,000 jobs that are not final at most. The messages must not be changed.
+func (i *Insight) Instances(name string, limit int) (list []*logv1.Job) {
+	schedule, ok := i.schedules.Get(name)
+	if !ok || limit < 1 {
+		return nil
+	}
+	claimed := make(map[uint64]bool)
+	i.claims.Scan(func(_ uint64, c claim) bool {
+		if rec, ok := i.find(c.job); ok && rec.job.ScheduleId == schedule.id {
+			list, claimed[c.job] = append(list, rec.job), true
+		}
+		return len(list) < limit
+	})
+	looked := 0
+	i.jobs.Reverse(func(id uint64, rec *jobRec) bool {
+		if looked++; len(list) >= limit || looked > mostScanned {
+			return false
+		}
+		if rec.job.ScheduleId == schedule.id && !claimed[id] {
+			list = append(list, rec.job)
+		}
+		return true
+	})
+	return list
+}
+
 // Schedules by name, those after a name, with a prefix and of a group (empty: all). next: the page is cut here; go on after it. It looks at every
 // schedule with the prefix until the page is full.
 func (m *Machine) Schedules(prefix, group, after string, limit int) (list []ScheduleView, next string) {

@@ -62,6 +62,9 @@ func (s *scheduleStep) deadline(fire, period int64) int64 {
 func (s *scheduleStep) enter(fire, period int64) {
 	t := tick{fire, logv1.FireCause_FIRE_CAUSE_TICK}
 	queued := s.rec.def.GetOverlap() == logv1.Overlap_OVERLAP_QUEUE
+	if s.m.batch.rules >= 5 && queued && s.live.lines[lineQueue] >= mostLine {
+		s.dropLate()
+	}
 	busy := s.live.room() <= 0
 	switch {
 	case queued && (busy || s.live.lines[lineQueue] > 0): // behind those that wait already: older ones go first
@@ -74,6 +77,18 @@ func (s *scheduleStep) enter(fire, period int64) {
 		s.dropTick(t, logv1.TickReason_TICK_REASON_MAX_INSTANCES, nil)
 	default:
 		s.start(t)
+	}
+}
+
+// dropLate makes room in a full line: its oldest ticks that are past their grace will not run any more, a new one may.
+func (s *scheduleStep) dropLate() {
+	for {
+		t, ok := s.m.oldestWaiting(s.rec.id, lineQueue)
+		if !ok || !s.m.isOver(t) {
+			return
+		}
+		s.m.dropWaiting(t)
+		s.dropTick(tick{t.fire, t.cause}, logv1.TickReason_TICK_REASON_GRACE, nil)
 	}
 }
 

@@ -44,8 +44,17 @@ func waitingOf(r *logv1.WaitingTickRecord) waitingTick {
 	return waitingTick{schedule: r.GetSchedule(), number: r.GetNumber(), fire: r.GetFireMs(), deadline: r.GetDeadlineMs(), cause: r.GetCause()}
 }
 
-// wait puts a tick at the end of its line. A backfill has no deadline.
+// isOver: the tick has waited past its grace.
+func (m *Machine) isOver(t waitingTick) bool { return t.deadline > 0 && m.wall > t.deadline }
+
+// wait puts a tick at the end of its line, if the state has room for it. A backfill has no deadline.
 func (s *scheduleStep) wait(t tick, period int64) {
+	if s.m.batch.rules >= 5 {
+		if refusal := s.roomToWait(t); refusal != nil {
+			s.dropTick(t, logv1.TickReason_TICK_REASON_REFUSED, refusal)
+			return
+		}
+	}
 	s.flush()
 	w := waitingTick{schedule: s.rec.id, fire: t.fire, cause: t.cause}
 	if t.cause != logv1.FireCause_FIRE_CAUSE_BACKFILL {
@@ -56,6 +65,15 @@ func (s *scheduleStep) wait(t tick, period int64) {
 	s.m.waiting.Set(w)
 	s.m.bytes += waitingTickBytes
 	s.live.lines[w.line()]++
+}
+
+// roomToWait in the state. What is caught up leaves the last eighth to others: it may be a thousand ticks of each schedule.
+func (s *scheduleStep) roomToWait(t tick) *logv1.Refusal {
+	size := int64(waitingTickBytes)
+	if t.cause == logv1.FireCause_FIRE_CAUSE_CATCH_UP {
+		size = max(size, s.m.settings.GetMaxStateBytes()/8)
+	}
+	return s.m.roomFor(int(size))
 }
 
 func (m *Machine) dropWaiting(t waitingTick) {

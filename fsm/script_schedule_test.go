@@ -106,6 +106,9 @@ func (r *scriptRun) put(name string, w words) *logv1.PutSchedule {
 	if w.has("bare") {
 		s.Template = nil
 	}
+	if w.has("nothing") {
+		s = nil
+	}
 	from, saw := r.computed(name, w)
 	return &logv1.PutSchedule{Schedule: s, ExpectedRevision: uint64(w.int("expect")), OffsetMs: w.millis("offset"), AnchorMs: w.millis("anchor"),
 		NextMs: w.millis("next"), ComputedFrom: from, ComputedNextMs: saw, Passed: w.passed()}

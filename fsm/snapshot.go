@@ -50,7 +50,7 @@ func (s *Snapshot) write(e *encoder) {
 		MonotonicMs: s.monotonic, Started: s.started, LastJob: s.lastJob, LastPlace: s.lastPlace, LastClaim: s.lastClaim,
 		LastSession: s.lastSession, LastExclusion: s.lastExcluded, Finished: s.finished, Rules: headerRules(s.rules), Settings: s.settings,
 		LastSchedule: s.lastSchedule, LastTick: s.lastTick,
-		ClusterId: s.clusterID, ClusterName: s.clusterName, RemovedNodes: s.removed})
+		ClusterId: s.clusterID, ClusterName: s.clusterName, RemovedNodes: s.removed, DeletedRevision: s.deletedRev})
 	s.queues.Scan(func(_ string, q *logv1.QueueRecord) bool { return e.frame(kindQueue, q) })
 	user, job := &logv1.UserRecord{}, &logv1.JobRecord{} // used again: there may be a million of each
 	s.users.Scan(func(name string, since int64) bool {

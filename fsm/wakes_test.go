@@ -14,18 +14,24 @@ type parkable struct {
 }
 
 // TestWakes checks what parked claims rest on. After every batch, for every lane of every live session: Peek says what the naive machine
-// would do, and a lane that found nothing before the batch and would find a job now has a reason to be woken: a Ready that its offer
-// takes, its own lane in Freed, or Rescan. Else a claim would stay parked while a job waits for it.
+// would do, and a lane that would find a job now has a reason to be woken. If it found nothing before the batch, a Ready that its offer takes, or
+// Rescan; Freed is a reason only of a lane with a limit of memory, for a lane that had room took what its slots allow. If it was full, its own
+// lane in Freed. Else a claim would stay parked while a job waits for it.
 func TestWakes(t *testing.T) {
 	eachSeed(t, func(seed uint64) error {
 		h, m, n := newHistory(seed), fsm.New(), newNaive()
-		parked := map[parkable]bool{}
+		parked := map[parkable]fsm.Peek{}
 		for range *batches {
 			b := h.batch()
 			out := m.Apply(h.index, b)
 			n.apply(h.index, b)
 			h.observe(b, out)
-			now := map[parkable]bool{}
+			for _, r := range out.Ready {
+				if !r.Any && !m.Stands(r.Queue, r.User, r.Size, false) {
+					return fmt.Errorf("index %d: ready are %+v, but none stands", h.index, r)
+				}
+			}
+			now := map[parkable]fsm.Peek{}
 			for _, id := range sortedKeys(n.sessions) {
 				s := n.sessions[id]
 				if s.ended || !s.worker {
@@ -36,10 +42,11 @@ func TestWakes(t *testing.T) {
 					if err := samePeek(m, n, p); err != nil {
 						return fmt.Errorf("index %d: %w", h.index, err)
 					}
-					now[p] = m.Peek(fsm.SessionID(id), p.lane) == fsm.PeekNothing
-					if parked[p] && m.Peek(fsm.SessionID(id), p.lane) == fsm.PeekJob && !wakes(m, out, p) {
-						return fmt.Errorf("index %d: session %d lane %d found nothing before, would find a job now, and nothing wakes it: %+v %+v",
-							h.index, id, lane, out.Ready, out.Freed)
+					now[p] = m.Peek(fsm.SessionID(id), p.lane)
+					before, known := parked[p]
+					if known && before != fsm.PeekJob && now[p] == fsm.PeekJob && !wakes(m, out, p, before) {
+						return fmt.Errorf("index %d: session %d lane %d: Peek said %v before, it would find a job now, and nothing wakes it: %+v %+v",
+							h.index, id, lane, before, out.Ready, out.Freed)
 					}
 				}
 			}
@@ -60,13 +67,16 @@ func samePeek(m *fsm.Machine, n *naive, p parkable) error {
 	return nil
 }
 
-func wakes(m *fsm.Machine, out fsm.Outcome, p parkable) bool {
+func wakes(m *fsm.Machine, out fsm.Outcome, p parkable, before fsm.Peek) bool {
+	offer, ok := m.Offer(fsm.SessionID(p.session), p.lane)
 	for _, f := range out.Freed {
-		if uint64(f.Session) == p.session && f.Lane == p.lane {
+		if uint64(f.Session) == p.session && f.Lane == p.lane && (offer.Limited || before == fsm.PeekAtCapacity) {
 			return true
 		}
 	}
-	offer, ok := m.Offer(fsm.SessionID(p.session), p.lane)
+	if before == fsm.PeekAtCapacity {
+		return false
+	}
 	for _, r := range out.Ready {
 		if ok && r.Count > 0 && (offer.Takes(r.Queue, r.User, r.Size) || r.Any && offer.Takes(r.Queue, offer.User, 0)) {
 			return true

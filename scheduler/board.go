@@ -17,7 +17,7 @@ type Turns interface {
 // the line "*". Per size the open queues' parts stand in one more heap. Of the jobs
 // of a coordinator at most one stands anywhere.
 //
-// One caller at a time; Next, Has, Stands, FrontPriority, Oldest, Waiting, WaitingIn,
+// One caller at a time; Next, Has, Stands, StandsFor, StandsIn, FrontPriority, Oldest, Waiting, WaitingIn,
 // WaitingOf, Head and Sequence change nothing and may run at the same time as each other.
 type Board struct {
 	turns  Turns

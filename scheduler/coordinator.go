@@ -1,6 +1,9 @@
 package scheduler
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // coordinator is a name under which jobs run one after the other: of its waiting jobs only the head stands in the lines, and that only while
 // it is open. It is kept while jobs of it wait or it is closed.
@@ -119,6 +122,27 @@ func (b *Board) Head(coordinator string) (id JobID, stands, found bool) {
 // Stands reports whether the job waits and its coordinator, if it has one, does not hold it back: it is in the lines, apart from closed
 // queues and users.
 func (b *Board) Stands(id JobID) bool { return b.inLines(id) != nil }
+
+// StandsFor reports whether a job of this queue, user and size is in the lines and nothing closes them for it.
+func (b *Board) StandsFor(queueName, userName string, size Size) bool {
+	q, u := b.queues[queueName], b.users[userName]
+	if q == nil || u == nil || q.closed {
+		return false
+	}
+	return slices.ContainsFunc(q.parts, func(p *part) bool {
+		if p.size != size {
+			return false
+		}
+		up := p.of(u)
+		return up != nil && !up.closed
+	})
+}
+
+// StandsIn reports whether a job of this queue is in the lines and nothing closes them for it.
+func (b *Board) StandsIn(queueName string) bool {
+	q := b.queues[queueName]
+	return q != nil && !q.closed && slices.ContainsFunc(q.parts, func(p *part) bool { return len(p.own.items) > 0 })
+}
 
 // inLines returns the entry of a job that stands, or nil.
 func (b *Board) inLines(id JobID) *entry {

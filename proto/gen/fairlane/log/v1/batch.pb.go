@@ -4222,7 +4222,7 @@ type Due struct {
 	TimesMs []int64 `protobuf:"varint,7,rep,packed,name=times_ms,json=timesMs,proto3" json:"times_ms,omitempty"`
 	// next_ms is the first grid time after last_ms; 0: none.
 	NextMs int64 `protobuf:"varint,8,opt,name=next_ms,json=nextMs,proto3" json:"next_ms,omitempty"`
-	// period_ms from last_ms to the next grid time; 0: none comes.
+	// period_ms from last_ms to the next time of the spec, also if that is after the end; 0: it has none.
 	PeriodMs      int64 `protobuf:"varint,9,opt,name=period_ms,json=periodMs,proto3" json:"period_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -312,9 +312,11 @@ type HeaderRecord struct {
 	ClusterId   string `protobuf:"bytes,18,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	ClusterName string `protobuf:"bytes,19,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	// removed_nodes: ids, oldest first, at most 1,024.
-	RemovedNodes  []string `protobuf:"bytes,20,rep,name=removed_nodes,json=removedNodes,proto3" json:"removed_nodes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RemovedNodes []string `protobuf:"bytes,20,rep,name=removed_nodes,json=removedNodes,proto3" json:"removed_nodes,omitempty"`
+	// Since rules 5: the highest revision of all schedules that were deleted; the next new one begins above it.
+	DeletedRevision uint64 `protobuf:"varint,21,opt,name=deleted_revision,json=deletedRevision,proto3" json:"deleted_revision,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *HeaderRecord) Reset() {
@@ -485,6 +487,13 @@ func (x *HeaderRecord) GetRemovedNodes() []string {
 		return x.RemovedNodes
 	}
 	return nil
+}
+
+func (x *HeaderRecord) GetDeletedRevision() uint64 {
+	if x != nil {
+		return x.DeletedRevision
+	}
+	return 0
 }
 
 type QueueRecord struct {
@@ -2203,7 +2212,7 @@ var File_fairlane_log_v1_record_proto protoreflect.FileDescriptor
 
 const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\x80\x05\n" +
+	"\x1cfairlane/log/v1/record.proto\x12\x0ffairlane.log.v1\x1a\x1bfairlane/log/v1/batch.proto\"\xab\x05\n" +
 	"\fHeaderRecord\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\rR\x05epoch\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x17\n" +
@@ -2230,7 +2239,8 @@ const file_fairlane_log_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x12 \x01(\tR\tclusterId\x12!\n" +
 	"\fcluster_name\x18\x13 \x01(\tR\vclusterName\x12#\n" +
-	"\rremoved_nodes\x18\x14 \x03(\tR\fremovedNodes\"u\n" +
+	"\rremoved_nodes\x18\x14 \x03(\tR\fremovedNodes\x12)\n" +
+	"\x10deleted_revision\x18\x15 \x01(\x04R\x0fdeletedRevision\"u\n" +
 	"\vQueueRecord\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1e.fairlane.log.v1.QueueSettingsR\bsettings\x12\x16\n" +
