@@ -37,12 +37,20 @@ func (g *Grid) Times(fromMs, toMs int64, limit int) (times []int64, more bool) {
 	return times, false
 }
 
-// Period is the shortest distance of two times that the definition can have, for bounding the offset: that of an interval, of cron the least
-// seen over the next times after an instant. 0: it fires once.
+// endless is the grid without its end.
+func (g *Grid) endless() *Grid {
+	e := *g
+	e.highMs = maxMs - 1
+	return &e
+}
+
+// Period is the shortest distance of two times of the spec, for bounding the offset: that of an interval, of cron the least seen over the next times
+// after an instant, whatever the end is, for an offset outlives a change of the end. 0: it fires once.
 func (g *Grid) Period(afterMs int64) int64 {
 	if g.periodMs > 0 {
 		return g.periodMs
 	}
+	g = g.endless()
 	least := int64(0)
 	before, ok := g.Next(afterMs)
 	for range periodSample {

@@ -1,6 +1,8 @@
 package calendar
 
 import (
+	"cmp"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -10,8 +12,8 @@ import (
 	"time"
 )
 
-// The slow reading of a spec, from its definition alone. It shares nothing with the package but the text of the spec: a spec is drawn together with the
-// sets of values that it means, and a zone is walked minute by minute with what package time says the clock shows.
+// The slow reading of a spec, from its definition alone. It shares nothing with the package but the text of the spec and the zone data: a spec is drawn
+// together with the sets of values that it means, and a zone is walked minute by minute with what package time says the clock shows.
 
 // drawn is a random spec and what it means.
 type drawn struct {
@@ -22,11 +24,17 @@ type drawn struct {
 	everyHour           bool
 }
 
+// Names of months and weekdays, by number. Sunday as 7 is written as a number: a range that ends with sun would not rise.
+var (
+	monthsOfSpecs   = []string{1: "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
+	weekdaysOfSpecs = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+)
+
 // drawField gives a text of one field and fills in the values; half of the fields are `*`.
 func drawField(r *rand.Rand, low, high int, names []string, in *[60]bool, stars int) (string, bool) {
 	name := func(v int) string {
-		if len(names) > 0 && r.IntN(3) == 0 {
-			n := names[v%len(names)]
+		if v < len(names) && r.IntN(3) == 0 {
+			n := names[v]
 			if r.IntN(2) == 0 {
 				n = strings.ToUpper(n)
 			}
@@ -54,8 +62,11 @@ func drawField(r *rand.Rand, low, high int, names []string, in *[60]bool, stars 
 			}
 		default:
 			first, last, text = low, high, "*"
+			if high == 7 { // Sunday is once among all weekdays
+				last = 6
+			}
 			if r.IntN(3) == 0 {
-				step = 1 + r.IntN(high-low)
+				step = 1 + r.IntN(last-low)
 				text = "*/" + strconv.Itoa(step)
 			}
 		}
@@ -75,8 +86,9 @@ func drawSpec(r *rand.Rand) drawn {
 		text[0], _ = drawField(r, 0, 59, nil, &d.minute, 2)
 		text[1], d.everyHour = drawField(r, 0, 23, nil, &d.hour, 3)
 		text[2], d.dayStar = drawField(r, 1, 31, nil, &d.day, 9)
-		text[3], _ = drawField(r, 1, 12, append([]string{"dec"}, kinds[3].names[:11]...), &d.month, 12)
-		text[4], d.weekStar = drawField(r, 0, 6, kinds[4].names, &d.weekday, 9)
+		text[3], _ = drawField(r, 1, 12, monthsOfSpecs, &d.month, 12)
+		text[4], d.weekStar = drawField(r, 0, 7, weekdaysOfSpecs, &d.weekday, 9)
+		d.weekday[0] = d.weekday[0] || d.weekday[7]
 		d.text = strings.Join(text[:], " ")
 		// A date must come: of each month in the leap year 2000.
 		for m := 1; m <= 12; m++ {
@@ -224,4 +236,88 @@ func compare(t *testing.T, zone string, d *drawn, w *walked, mark []bool) (compa
 		}
 	}
 	return compared, times
+}
+
+// aroundChanges walks around n changes of the clock, drawn from those of all zones of the data since 1970. Two different ones are a week apart at least.
+func aroundChanges(t *testing.T, r *rand.Rand, n int, look func(z *zone, w *walked)) {
+	t.Helper()
+	type change struct{ at, before, after int64 }
+	zoneOf := map[change]string{}
+	for name := range zoneFiles() {
+		z, err := loadZone(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i < len(z.table); i++ {
+			c := change{z.table[i].start, z.table[i-1].offset, z.table[i].offset}
+			// The walk goes by whole minutes.
+			if first := zoneOf[c]; c.at > 0 && c.at%60 == 0 && c.before%60 == 0 && c.after%60 == 0 && (first == "" || name < first) {
+				zoneOf[c] = name
+			}
+		}
+	}
+	changes := slices.SortedFunc(maps.Keys(zoneOf), func(a, b change) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.before, b.before), cmp.Compare(a.after, b.after))
+	})
+	const around = 4 * 24 * time.Hour
+	for i := 0; i < n && !t.Failed(); i++ {
+		c := changes[r.IntN(len(changes))]
+		z, _ := loadZone(zoneOf[c])
+		look(z, walk(z.loc, time.Unix(c.at, 0).Add(-around), time.Unix(c.at, 0).Add(around)))
+	}
+	t.Logf("%d of %d changes", n, len(changes))
+}
+
+// TestChangesOfAllZones compares around changes of the clock with the slow reading, and what is said of the times.
+func TestChangesOfAllZones(t *testing.T) {
+	r, notes, n := seeded(t), map[string]int{}, 300
+	if testing.Short() || raceEnabled {
+		n = 30
+	}
+	aroundChanges(t, r, n, func(z *zone, w *walked) {
+		mark := make([]bool, len(w.wall))
+		for range 4 {
+			d := drawSpec(r)
+			w.times(&d, mark)
+			compare(t, z.name, &d, w, mark)
+			g := mustParse(t, Definition{Spec: d.text, Zone: z.name})
+			for i := len(mark) / 4; i < len(mark)*3/4; i++ {
+				if !mark[i] {
+					continue
+				}
+				ms := (w.from + int64(i)) * 60_000
+				want := w.note(&d, i)
+				notes[strings.Split(want, ":")[0]]++
+				if got := g.Note(ms); !strings.HasPrefix(got, want) || want == "" && got != "" {
+					t.Fatalf("%q in %s at %s: note %q, want %q", d.text, z.name, g.Local(ms), got, want)
+				}
+			}
+		}
+	})
+	t.Log(notes)
+	if n == 300 && len(notes) != 5 {
+		t.Errorf("some notes are missing: %v", notes)
+	}
+}
+
+// note is how what is special about the time at a minute of the walk begins.
+func (w *walked) note(d *drawn, i int) string {
+	for j := 1; j < len(w.number) && !d.everyHour; j++ {
+		// Set forward before the minute j: the minutes between are shown gap minutes later, that is at the instants from j on.
+		gap := w.number[j] - w.number[j-1] - 1
+		if left := w.number[i] - gap; gap > 0 && i >= j && w.number[j-1] < left && left < w.number[j] {
+			if date, _ := dateOf(time.Unix(left*60, 0).UTC()); d.names(date) {
+				return "shifted: " + time.Unix(left*60, 0).UTC().Format("2006-01-02 15:04") + " does not come"
+			}
+		}
+	}
+	switch {
+	case slices.Contains(w.number[:i], w.number[i]):
+		return "second passage:"
+	case !slices.Contains(w.number[i+1:], w.number[i]):
+		return ""
+	case d.everyHour:
+		return "first passage:"
+	}
+	return "first of two:"
 }

@@ -76,7 +76,7 @@ func parseCron(spec string) (*cron, error) {
 	case n == 7:
 		return nil, r.wrong("five fields: minute, hour, day of month, month, weekday; this has 7: seconds and years are not supported")
 	case n != 5:
-		return nil, r.wrong("five fields: minute, hour, day of month, month, weekday; this has %d", n)
+		return nil, r.wrong("five fields: minute, hour, day of month, month, weekday; this has %d%s", n, r.nearMacro())
 	}
 	c := &cron{}
 	for i, into := range []*field{&c.minute, &c.hour, &c.day, &c.month, &c.weekday} {
@@ -91,6 +91,14 @@ func parseCron(spec string) (*cron, error) {
 		return nil, r.never(c)
 	}
 	return c, nil
+}
+
+// nearMacro names the macro whose @ was left out.
+func (r reading) nearMacro() string {
+	if _, ok := macros["@"+strings.ToLower(r.spec)]; ok {
+		return "; did you mean @" + strings.ToLower(r.spec) + "?"
+	}
+	return ""
 }
 
 // macro gives the five fields that a macro stands for.
@@ -173,19 +181,31 @@ func (r reading) item(k kind, text string) (item, error) {
 	if !stepped {
 		return it, nil
 	}
-	if !it.star && !it.ranged {
-		return it, r.wrong("%s: a step behind a range, such as %s-%d/%s or */%s, not behind the single value of %q", k.name, body, k.last, step, step, text)
-	}
 	n, err := strconv.ParseUint(step, 10, 31)
 	switch {
 	case err != nil || n == 0:
 		return it, r.wrong("%s: a whole number of at least 1 as the step of %q", k.name, text)
+	case !it.star && !it.ranged:
+		return it, r.wrong("%s: a step behind a range, not behind the single value of %q%s", k.name, text, k.stepped(body, it.first, int(n)))
+	case it.last == it.first:
+		return it, r.wrong("%s: no step in %q: %s is one value; write %d", k.name, text, body, it.first)
 	case int(n) > it.last-it.first:
 		return it, r.wrong("%s: a step of at most %d in %q: %s are %d to %d, and a larger step would name the first only; then write %d",
 			k.name, it.last-it.first, text, body, it.first, it.last, it.first)
 	}
 	it.step = int(n)
 	return it, nil
+}
+
+// stepped says how to write a step that stands behind a single value; only what is accepted.
+func (k kind) stepped(body string, first, step int) string {
+	switch {
+	case first+step <= k.last:
+		return fmt.Sprintf("; write %s-%d/%d or */%d", body, k.last, step, step)
+	case k.first+step <= k.last:
+		return fmt.Sprintf("; write */%d, or %s", step, body)
+	}
+	return "; write " + body
 }
 
 // rising says how to write a range that goes over the end.
@@ -207,7 +227,7 @@ func (k kind) rising(it item, low, high string) string {
 func (r reading) value(k kind, text, part string) (int, error) {
 	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
 		if int(n) < k.first || int(n) > k.most {
-			return 0, r.wrong("%s %s is out of %d-%d", k.name, text, k.first, k.most)
+			return 0, r.wrong("%s: a number from %d to %d, not %s", k.name, k.first, k.most, text)
 		}
 		return int(n), nil
 	}
@@ -250,7 +270,7 @@ func (k kind) instead(low string) string {
 	case strings.Contains(low, "?"):
 		return "; ? is not supported: write *"
 	case strings.Contains(low, "#"):
-		return "; # (nth weekday) is not supported: let the job look at the date, or use a day range, as 8-14 with * as the weekday"
+		return "; # (nth weekday) is not supported: write the weekday, and let the job look at the date"
 	case low == "l" || low == "lw" || strings.HasSuffix(low, "l"):
 		return "; L (last) is not supported: use day 28, or run on 28-31 and let the job look at the date"
 	case strings.HasSuffix(low, "w"):

@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -117,6 +118,9 @@ func (g *Grid) read(d Definition) (err error) {
 // parseInstant reads what stands behind @at.
 func parseInstant(spec, text string) (int64, error) {
 	t, err := time.Parse(time.RFC3339Nano, text)
+	if wrong := (*time.ParseError)(nil); errors.As(err, &wrong) && wrong.Message != "" {
+		return 0, &FieldError{"spec", spec, "a date and a time that come" + wrong.Message} // ": day out of range"
+	}
 	if err != nil {
 		return 0, &FieldError{"spec", spec, "@at with date, time and offset, such as @at 2026-12-24T18:00:00+01:00 or @at 2026-12-24T17:00:00Z"}
 	}

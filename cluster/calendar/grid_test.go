@@ -22,8 +22,8 @@ func at(t testing.TB, text string) int64 {
 func TestVixie(t *testing.T) {
 	cases := []struct{ spec, words, times string }{ // after Tuesday 2026-09-01 00:00 UTC
 		{"* * * * *", "every minute", "09-01T00:01 09-01T00:02"},
-		{"*/15 * * * *", "at every 15th minute past every hour", "09-01T00:15 09-01T00:30"},
-		{"0 */2 * * *", "at minute 0 past every 2nd hour", "09-01T02:00 09-01T04:00"},
+		{"*/15 * * * *", "at every 15th minute from 0 past every hour", "09-01T00:15 09-01T00:30"},
+		{"0 */2 * * *", "at minute 0 past every 2nd hour from 0", "09-01T02:00 09-01T04:00"},
 		{"30 2 * * mon-fri", "at 02:30 on Monday to Friday", "09-01T02:30 09-02T02:30 09-03T02:30 09-04T02:30 09-07T02:30"},
 		{"30 2 * * MON-Fri", "at 02:30 on Monday to Friday", "09-01T02:30 09-02T02:30"},
 		{"5,10-12 1,3 * * *", "at minutes 5 and 10 to 12 past hours 1 and 3", "09-01T01:05 09-01T01:10 09-01T01:11 09-01T01:12 09-01T03:05"},
@@ -34,12 +34,16 @@ func TestVixie(t *testing.T) {
 		{"0 0 * * 5-7", "at 00:00 on Friday to Sunday", "09-04T00:00 09-05T00:00 09-06T00:00 09-11T00:00"},
 		{"0 0 * * 0,7", "at 00:00 on Sunday", "09-06T00:00 09-13T00:00"},
 		// Both days restricted: either. One of them begins with *: both.
+		{"\t0 0\t \t* * 0", "at 00:00 on Sunday", "09-06T00:00 09-13T00:00"},
 		{"0 0 13 * fri", "at 00:00 on day 13 of the month and also on each Friday", "09-04T00:00 09-11T00:00 09-13T00:00 09-18T00:00"},
 		{"0 0 13 9 fri", "at 00:00 on day 13 of the month and also on each Friday, in September", "09-04T00:00 09-11T00:00 09-13T00:00"},
-		{"0 0 */2 * mon", "at 00:00 on every 2nd day of the month if it is also Monday", "09-07T00:00 09-21T00:00 10-05T00:00"},
+		{"0 0 */2 * mon", "at 00:00 on every 2nd day from 1 of the month if it is also Monday", "09-07T00:00 09-21T00:00 10-05T00:00"},
+		{"0 0 */2 * sun,mon", "at 00:00 on every 2nd day from 1 of the month if it is also Sunday or Monday", "09-07T00:00 09-13T00:00 09-21T00:00"},
+		{"0 0 1-10/3,20 * *", "at 00:00 on day 20 and every 3rd day from 1 to 10 of the month", "09-04T00:00 09-07T00:00 09-10T00:00 09-20T00:00 10-01T00:00"},
+		{"0 0 1-1,15 * *", "at 00:00 on days 1 and 15 of the month", "09-15T00:00 10-01T00:00"},
 		{"0 0 *,13 * fri", "at 00:00 on day 13 and every day of the month if it is also Friday", "09-04T00:00 09-11T00:00 09-18T00:00"},
 		{"0 0 13,* * fri", "at 00:00 on day 13 and every day of the month and also on each Friday", "09-02T00:00 09-03T00:00"},
-		{"0 0 8-14 * */6", "at 00:00 on days 8 to 14 of the month if it is also every 6th weekday", "09-12T00:00 09-13T00:00 10-10T00:00"},
+		{"0 0 8-14 * */6", "at 00:00 on days 8 to 14 of the month if it is also every 6th weekday from Sunday", "09-12T00:00 09-13T00:00 10-10T00:00"},
 		{"0 0 1 jan,JUL *", "at 00:00 on day 1 of the month in January and July", "27-01-01T00:00 27-07-01T00:00"},
 		{"0 0 31 * *", "at 00:00 on day 31 of the month", "10-31T00:00 12-31T00:00 27-01-31T00:00 27-03-31T00:00"},
 		{"0 0 29 2 *", "at 00:00 on day 29 of the month in February", "28-02-29T00:00 32-02-29T00:00"},
@@ -84,11 +88,11 @@ func TestRefused(t *testing.T) {
 	for spec, want := range map[string]string{
 		"":                              "five fields such as",
 		strings.Repeat("1,", 200) + "1": "at most 256 bytes",
-		"0 24 * * *":                    "hour 24 is out of 0-23",
-		"60 * * * *":                    "minute 60 is out of 0-59",
-		"* * 0 * *":                     "day of month 0 is out of 1-31",
-		"* * * 13 *":                    "month 13 is out of 1-12",
-		"* * * * 8":                     "weekday 8 is out of 0-7",
+		"0 24 * * *":                    "hour: a number from 0 to 23, not 24",
+		"60 * * * *":                    "minute: a number from 0 to 59, not 60",
+		"* * 0 * *":                     "day of month: a number from 1 to 31, not 0",
+		"* * * 13 *":                    "month: a number from 1 to 12, not 13",
+		"* * * * 8":                     "weekday: a number from 0 to 7, not 8",
 		"* * * *":                       "this has 4",
 		"0 0 0 * * *":                   "this has 6: seconds and years are not supported",
 		"0 0 0 1 1 * 2030":              "this has 7: seconds and years are not supported",
@@ -105,7 +109,12 @@ func TestRefused(t *testing.T) {
 		"1-10/10 * * * *":               "a step of at most 9",
 		"* * * * */7":                   "a step of at most 6",
 		"* * * */12 *":                  "a step of at most 11",
-		"5/15 * * * *":                  "such as 5-59/15 or */15",
+		"5/15 * * * *":                  "write 5-59/15 or */15",
+		"50/15 * * * *":                 "write */15, or 50",
+		"5/60 * * * *":                  "write 5",
+		"* * * * fri/1":                 "write fri-6/1 or */1",
+		"5/ * * * *":                    "at least 1 as the step",
+		"5-5/1 * * * *":                 "5-5 is one value; write 5",
 		"*/0 * * * *":                   "at least 1 as the step",
 		"*/x * * * *":                   "at least 1 as the step",
 		"*/ * * * *":                    "at least 1 as the step",
@@ -130,19 +139,22 @@ func TestRefused(t *testing.T) {
 		"* * * * jan":                   "jan is a month",
 		"0 0 30 2 *":                    "day of month 30 never comes in feb, which has at most 29",
 		"0 0 31 4,jun *":                "day of month 31 never comes in apr, jun, which has at most 30",
-		"0 0 30-31 2 */2":               "never comes",
+		"0 0 30-31 2 */2":               "day of month 30 never comes in feb",
 		"@reboot":                       "a cluster does not start the way a machine does",
 		"@dayly":                        "did you mean @daily?",
 		"@hour":                         "one of @hourly",
+		"daily":                         "this has 1; did you mean @daily?",
 		"@":                             "one of @hourly",
 		"@daily 5":                      "nothing behind it",
 		"TZ=Europe/Berlin 0 0 * * *":    `put "Europe/Berlin" into zone`,
 		"CRON_TZ=Europe/Berlin @daily":  "into zone",
+		"tz=Asia/Tokyo 0 0 * * *":       `put "Asia/Tokyo" into zone`,
 		"é * * * *":                     "letters, digits, blanks",
 		"0 0 * * *\n":                   "letters, digits, blanks",
 		"@every":                        "a duration such as 90s",
 		"@every 5":                      "the number 5 has no unit",
-		"@every 1y":                     "not y",
+		"@every 1y":                     `not "y"`,
+		"@every 5s\u00a0":               `not "s\u00a0"`,
 		"@every s":                      "a duration such as 90s",
 		"@every 1..5s":                  "a duration such as 90s",
 		"@every -5s":                    "a duration such as 90s",
@@ -150,12 +162,13 @@ func TestRefused(t *testing.T) {
 		"@every 999ms":                  "at least 1s",
 		"@every 1s0.5ms":                "whole milliseconds",
 		"@every 9999999999999w":         "less than 2^53",
+		"@every 9007199254740992ms":     "less than 2^53",
 		"@at":                           "@at with date, time and offset",
 		"@at 2026-12-24T18:00:00":       "@at with date, time and offset",
-		"@at 2026-02-30T18:00:00Z":      "@at with date, time and offset",
+		"@at 2026-02-30T18:00:00Z":      "that come: day out of range",
+		"@at 2026-02-03T24:00:00Z":      "that come: hour out of range",
 		"@at 1960-01-01T00:00:00Z":      "after 1970",
 		"@at 2026-12-24T18:00:00.0001Z": "whole milliseconds",
-		"daily":                         "this has 1",
 	} {
 		_, err := Parse(Definition{Spec: spec})
 		fe, ok := err.(*FieldError)
@@ -350,6 +363,7 @@ func TestOffset(t *testing.T) {
 		{"report/daily", 0, 86_400_000, true, 1_960_215},
 		{"report/daily", 7_200_000, 86_400_000, true, 1_960_215},
 		{"report/daily", 7_200_000, 60_000, true, 40_215},
+		{"report/daily", 30_000, 86_400_000, true, 10_215},
 		{"cleanup", 0, 10_000, true, 9_223},
 	} {
 		if got := Offset(c.name, c.jitter, c.period, c.spread, drawn); got != c.want {
@@ -365,8 +379,15 @@ func TestPeriod(t *testing.T) {
 		"@every 90s": 90_000, "* * * * *": 60_000, "0,1 0 1 1 *": 60_000, "0 */7 * * *": 3 * 3600_000, "@daily": 23 * 3600_000,
 		"@at 2026-12-24T18:00:00Z": 0, "@at 2025-12-24T18:00:00Z": 0,
 	} {
-		if got := mustParse(t, Definition{Spec: spec, Zone: "Europe/Berlin", AnchorMs: now}).Period(now); got != want {
-			t.Errorf("%s: %d, want %d", spec, got, want)
+		// An end leaves it as it is: the offset that it bounds is kept when the end is moved.
+		for _, end := range []int64{0, now + 86_400_000, 1_800_000_000_000} {
+			d := Definition{Spec: spec, Zone: "Europe/Berlin", AnchorMs: now, EndMs: end}
+			if spec[:2] == "@a" {
+				d.EndMs = 0
+			}
+			if got := mustParse(t, d).Period(now); got != want {
+				t.Errorf("%s until %d: %d, want %d", spec, end, got, want)
+			}
 		}
 	}
 }

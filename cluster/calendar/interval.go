@@ -2,6 +2,7 @@ package calendar
 
 import (
 	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -32,7 +33,7 @@ func parsePeriod(spec, text string) (int64, error) {
 		}
 		unit, known := units[text[:end]]
 		if !known {
-			return 0, &FieldError{"spec", spec, example + "; units are w, d, h, m, s and ms, not " + text[:end]}
+			return 0, &FieldError{"spec", spec, example + "; units are w, d, h, m, s and ms, not " + strconv.Quote(text[:end])}
 		}
 		text = text[end:]
 		sum.Add(sum, number.Mul(number, new(big.Rat).SetInt64(unit)))

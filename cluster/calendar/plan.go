@@ -1,6 +1,10 @@
 package calendar
 
-import logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+import (
+	"cmp"
+
+	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
+)
 
 const (
 	// maxCandidates is how many times are caught up at once.
@@ -9,20 +13,36 @@ const (
 	leastGraceMs = 60_000
 )
 
-// Plan is what is due of a schedule at nowMs; nil: nothing. g is the grid of its definition. The first time is what the record says, on the grid or not:
-// zone data that changed do not lose it.
-func Plan(s *logv1.ScheduleRecord, g *Grid, nowMs int64) *logv1.Due {
-	first, newest := s.GetNextMs(), nowMs-s.GetOffsetMs()
-	if s.GetPaused() || first == 0 || first > newest {
+// passed are the times of a schedule that came up to an instant and are neither fired nor recorded; nil: none. The first is what the record says, on the
+// grid or not: zone data that changed do not lose it. g is the grid of its definition; without one the first alone is known.
+func passed(s *logv1.ScheduleRecord, g *Grid, toMs int64) *logv1.Passed {
+	first := s.GetNextMs()
+	if first == 0 || first > toMs {
 		return nil
 	}
-	due := &logv1.Due{Schedule: s.GetId(), Revision: s.GetRevision(), FirstMs: first, LastMs: first, Count: 1}
-	rest := g.Between(first+1, newest)
-	if rest.GetCount() > 0 {
-		due.LastMs, due.Count, due.More = rest.GetLastMs(), 1+rest.GetCount(), rest.GetMore()
+	p := &logv1.Passed{FirstMs: first, LastMs: first, Count: 1}
+	if g == nil {
+		return p
 	}
-	if next, ok := g.Next(due.GetLastMs()); ok {
-		due.NextMs, due.PeriodMs = next, next-due.GetLastMs()
+	if rest := g.Between(first+1, toMs); rest.GetCount() > 0 {
+		p.LastMs, p.Count, p.More = rest.GetLastMs(), 1+rest.GetCount(), rest.GetMore()
+	}
+	return p
+}
+
+// Plan is what is due of a schedule at nowMs; nil: nothing. g is the grid of its definition.
+func Plan(s *logv1.ScheduleRecord, g *Grid, nowMs int64) *logv1.Due {
+	p := passed(s, g, nowMs-s.GetOffsetMs())
+	if s.GetPaused() || p == nil {
+		return nil
+	}
+	due := &logv1.Due{Schedule: s.GetId(), Revision: s.GetRevision(), FirstMs: p.FirstMs, LastMs: p.LastMs, Count: p.Count, More: p.More}
+	// The period is the grace of a schedule that gives none; an end bounds the times, not the distance between them.
+	if next, ok := g.endless().Next(due.GetLastMs()); ok {
+		due.PeriodMs = next - due.GetLastMs()
+		if next <= g.highMs {
+			due.NextMs = next
+		}
 	}
 	if due.GetCount() > 1 {
 		due.TimesMs = catchUp(s, g, due, nowMs)
@@ -59,6 +79,30 @@ func catchUp(s *logv1.ScheduleRecord, g *Grid, due *logv1.Due, nowMs int64) []in
 		}
 	}
 	return times[max(0, at-1):]
+}
+
+// Planned is a schedule and what is due of it.
+type Planned struct {
+	Schedule *logv1.ScheduleRecord
+	Due      *logv1.Due
+}
+
+// Compare is the order in which schedules stand in one Fire: by the due time of the first job that comes of them, then by name. The machine numbers
+// jobs in that order, and those of a coordinator that are due at the same time run by number. What came before that job and does not run counts for
+// nothing.
+func (p Planned) Compare(q Planned) int {
+	return cmp.Or(cmp.Compare(p.dueMs(), q.dueMs()), cmp.Compare(p.Schedule.GetSchedule().GetName(), q.Schedule.GetSchedule().GetName()))
+}
+
+func (p Planned) dueMs() int64 {
+	first, times := p.Due.GetLastMs(), p.Due.GetTimesMs()
+	if p.Schedule.GetSchedule().GetCatchUp() == logv1.CatchUp_CATCH_UP_ALL && len(times) > 0 {
+		if int64(len(times)) < p.Due.GetCount() && len(times) > 1 { // the first ends those that are not caught up
+			times = times[1:]
+		}
+		first = times[0]
+	}
+	return first + p.Schedule.GetOffsetMs()
 }
 
 // graceOf a tick that is followed by another after a period, 0: by none. -1: unlimited.

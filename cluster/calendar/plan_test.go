@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// planSlowly is Plan from its definition: list every time that is due, then choose.
-func planSlowly(s *logv1.ScheduleRecord, g *Grid, now int64) *logv1.Due {
+// planSlowly is Plan from its definition: list every time that is due, then choose. endless has no end.
+func planSlowly(s *logv1.ScheduleRecord, g, endless *Grid, now int64) *logv1.Due {
 	if s.GetPaused() || s.GetNextMs() == 0 {
 		return nil
 	}
@@ -32,8 +32,8 @@ func planSlowly(s *logv1.ScheduleRecord, g *Grid, now int64) *logv1.Due {
 	d := &logv1.Due{
 		Schedule: s.GetId(), Revision: s.GetRevision(), FirstMs: due[0], LastMs: due[n-1], Count: int64(n), NextMs: next,
 	}
-	if next != 0 {
-		d.PeriodMs = next - due[n-1]
+	if t, ok := endless.Next(due[n-1]); ok {
+		d.PeriodMs = t - due[n-1]
 	}
 	late := func(i int) bool { // past its grace
 		grace := max(60_000, d.PeriodMs)
@@ -85,7 +85,8 @@ func TestPlan(t *testing.T) {
 		if p := g.Between(next, now); p.GetCount() > 50_000 {
 			continue
 		}
-		got, want := Plan(s, g, now), planSlowly(s, g, now)
+		d.EndMs = 0
+		got, want := Plan(s, g, now), planSlowly(s, g, mustParse(t, d), now)
 		if !proto.Equal(got, want) {
 			t.Fatalf("%+v %v at %d:\n got %v\nwant %v", d, s, now, got, want)
 		}

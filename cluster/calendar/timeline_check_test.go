@@ -63,13 +63,26 @@ func (w *world) forget(name string) {
 	}
 }
 
-// checkNext: the first time of a definition is the first of its grid after now, or now itself.
-func (w *world) checkNext(g *calendar.Grid, now, next int64) {
-	after, ok := g.Next(now)
-	switch {
-	case next == 0 && !ok, next == now && g.Between(now, now).GetCount() == 1, ok && next == after:
-	default:
-		w.t.Fatalf("at %s: the first time is %s, the grid says %s", w.stamp(now), w.next(next), w.next(after))
+// leavesTimes: an edit touches neither grid nor offset.
+func leavesTimes(old *logv1.ScheduleRecord, s *logv1.Schedule) bool {
+	a := old.GetSchedule()
+	return old != nil && a.GetSpec() == s.GetSpec() && a.GetZone() == s.GetZone() && a.GetStartMs() == s.GetStartMs() && a.GetEndMs() == s.GetEndMs() &&
+		a.GetJitterMs() == s.GetJitterMs() && a.GetSpread() == s.GetSpread()
+}
+
+// checkPut: an edit that leaves the times alone changes none of what is stored of them. Else the next time is the first of the grid after now and
+// after what is over, or, of a new one, now itself.
+func (w *world) checkPut(p *logv1.PutSchedule, old *logv1.ScheduleRecord, now int64) {
+	if leavesTimes(old, p.GetSchedule()) {
+		if p.GetAnchorMs() != old.GetAnchorMs() || p.GetNextMs() != old.GetNextMs() || p.GetPassed().GetCount() != 0 {
+			w.t.Fatalf("at %s: the edit %v changes times of %v", w.stamp(now), p, old)
+		}
+		return
+	}
+	g := w.parse(calendar.DefinitionOf(p.GetSchedule(), p.GetAnchorMs()))
+	after, _ := g.Next(max(now, old.GetTakenMs()))
+	if isNow := old == nil && p.GetNextMs() == now && g.Between(now, now).GetCount() == 1; !isNow && p.GetNextMs() != after {
+		w.t.Fatalf("at %s: the first time is %s, the grid says %s", w.stamp(now), w.next(p.GetNextMs()), w.next(after))
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/fairlane-scheduler/fairlane/cluster/calendar"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
@@ -116,11 +115,6 @@ func (d *declared) limits() *logv1.Limits {
 // run says how long the n-th run of its jobs takes, from 1, and whether it fails.
 func (d *declared) run(n int) (ms int64, fails bool) {
 	return d.runMs[min(n, len(d.runMs))-1], d.failsAll || d.fails[n]
-}
-
-// definition is the part that the grid depends on. The zone of the file holds where the schedule has none of its own.
-func (d *declared) definition() calendar.Definition {
-	return calendar.Definition{Spec: d.schedule.Spec, Zone: d.schedule.Zone, StartMs: d.schedule.StartMs, EndMs: d.schedule.EndMs}
 }
 
 // bound is an instant, or none; it does not move the day of the times that follow.

@@ -140,88 +140,54 @@ func (w *world) known(name string) *declared {
 	return nil
 }
 
-// put a schedule as the leader does; it computes what needs a calendar.
+// put a schedule as the leader does.
 func (w *world) put(d *declared) string {
-	s, def, now := d.schedule, d.definition(), w.now()
-	old, exists := w.m.Schedule(s.GetName())
-	same := exists && proto.Equal(old.Record.GetSchedule(), s)
-	anchor, next, err := calendar.Anchor(def, now)
-	if err != nil && !same {
-		if wrong := (*calendar.FieldError)(nil); errors.As(err, &wrong) {
-			return "refused " + wrong.Field
+	s, now := d.schedule, w.now()
+	old, _ := w.m.Schedule(s.GetName())
+	p, _, err := calendar.Put(s, old.Record, now, func(n int64) int64 {
+		if n != d.boundMs {
+			w.t.Fatalf("%s: a number below %d is drawn, the bound is %d", s.GetName(), n, d.boundMs)
 		}
-		w.t.Fatal(err)
+		return d.drawMs
+	})
+	if never := (*calendar.NeverFiresError)(nil); errors.As(err, &never) {
+		return "refused never_fires"
+	} else if wrong := (*calendar.FieldError)(nil); errors.As(err, &wrong) {
+		return "refused " + wrong.Field
 	}
-	p := &logv1.PutSchedule{Schedule: s, AnchorMs: anchor, NextMs: next}
-	if exists {
-		p.ComputedFrom, p.ComputedNextMs = old.Record.GetRevision(), old.Record.GetNextMs()
-		p.Passed = w.passed(old.Record, now)
-	}
-	if !same {
-		def.AnchorMs = anchor
-		g := w.parse(def)
-		w.checkNext(g, now, next)
-		if exists { // behind everything that is over
-			p.NextMs = nextOf(g, max(now, next-1, old.Record.GetTakenMs()))
-		}
-		p.OffsetMs = calendar.Offset(s.GetName(), s.GetJitterMs(), g.Period(now), s.GetSpread(), func(n int64) int64 {
-			if n != d.boundMs {
-				w.t.Fatalf("%s: a number below %d is drawn, the bound is %d", s.GetName(), n, d.boundMs)
-			}
-			return d.drawMs
-		})
-	}
+	w.checkPut(p, old.Record, now)
 	res := w.apply(&logv1.Command{Op: &logv1.Command_PutSchedule{PutSchedule: p}})[0]
 	if said := refused(res); said != "" {
 		return said
 	}
 	w.declared[s.GetName()] = d
-	change := res.GetSchedule().GetChange()
-	if change != logv1.ScheduleChange_SCHEDULE_CHANGE_UNCHANGED {
+	if !leavesTimes(old.Record, s) {
 		w.closeWindow(s.GetName(), false)
-		w.openWindow(s.GetName(), def, p.NextMs)
+		w.openWindow(s.GetName(), calendar.DefinitionOf(s, p.AnchorMs), p.NextMs)
 	}
+	change := res.GetSchedule().GetChange()
 	if said := word(change.String(), "SCHEDULE_CHANGE_"); change != logv1.ScheduleChange_SCHEDULE_CHANGE_UPDATED {
 		return said
 	}
 	return "updated next " + w.next(res.GetSchedule().GetNextMs())
 }
 
-// passed are the grid times up to an instant that did not come to fire.
-func (w *world) passed(r *logv1.ScheduleRecord, to int64) *logv1.Passed {
-	if r.GetNextMs() == 0 || r.GetNextMs() > to {
-		return nil
-	}
-	return w.grid(r).Between(r.GetNextMs(), to)
-}
-
-// resume as the leader does: a time whose offset is not over yet still fires.
+// resume as the leader does.
 func (w *world) resume(name string) string {
 	old, ok := w.m.Schedule(name)
 	if !ok {
 		w.t.Fatalf("resume %s: no such schedule", name)
 	}
-	r := old.Record
-	over := w.now() - r.GetOffsetMs()
-	p := &logv1.ResumeSchedule{Name: name, ComputedFrom: r.GetRevision(), ComputedNextMs: r.GetNextMs(), Passed: w.passed(r, over)}
-	if r.GetNextMs() > 0 {
-		p.NextMs = nextOf(w.grid(r), max(over, r.GetTakenMs(), r.GetNextMs()-1))
+	r, err := calendar.Resume(old.Record, w.now())
+	if err != nil {
+		w.t.Fatalf("resume %s: %v", name, err)
 	}
-	res := w.apply(&logv1.Command{Op: &logv1.Command_ResumeSchedule{ResumeSchedule: p}})[0]
+	res := w.apply(&logv1.Command{Op: &logv1.Command_ResumeSchedule{ResumeSchedule: r}})[0]
 	w.windows[name].pausedMs = 0
 	if said := refused(res); said != "" {
 		return said
 	}
 	return "next " + w.next(res.GetSchedule().GetNextMs())
-}
-
-// nextOf a grid after an instant; 0: there is none.
-func nextOf(g *calendar.Grid, afterMs int64) int64 {
-	next, ok := g.Next(afterMs)
-	if !ok {
-		return 0
-	}
-	return next
 }
 
 // backfill [NAME] FROM .. TO

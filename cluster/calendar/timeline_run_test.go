@@ -3,6 +3,7 @@ package calendar_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/fairlane-scheduler/fairlane/cluster/calendar"
@@ -173,25 +174,29 @@ func (w *world) timerDue() bool {
 	return ok && at <= w.now() && at > w.wall()
 }
 
-// due is what the leader proposes at a time of its clock, in the order of the machine's list.
+// due is what the leader proposes at a time of its clock: the machine's list, so many to a Fire, and each Fire in its own order.
 func (w *world) due(nowMs int64) (fires []*logv1.Fire) {
+	var all []calendar.Planned
 	for _, v := range w.m.DueSchedules(nowMs, 1_000_000) {
 		d := calendar.Plan(v.Record, w.grid(v.Record), nowMs)
 		if d == nil {
 			w.t.Fatalf("at %s: %s is due, and nothing of it is", w.stamp(nowMs), v.Record.GetSchedule().GetName())
 		}
-		if n := len(fires); n == 0 || len(fires[n-1].Dues) == mostDues {
-			fires = append(fires, &logv1.Fire{})
+		all = append(all, calendar.Planned{Schedule: v.Record, Due: d})
+	}
+	for some := range slices.Chunk(all, mostDues) {
+		slices.SortFunc(some, calendar.Planned.Compare)
+		f := &logv1.Fire{}
+		for _, p := range some {
+			f.Dues = append(f.Dues, p.Due)
 		}
-		last := fires[len(fires)-1]
-		last.Dues = append(last.Dues, d)
+		fires = append(fires, f)
 	}
 	return fires
 }
 
 func (w *world) grid(r *logv1.ScheduleRecord) *calendar.Grid {
-	s := r.GetSchedule()
-	return w.parse(calendar.Definition{Spec: s.GetSpec(), Zone: s.GetZone(), StartMs: s.GetStartMs(), EndMs: s.GetEndMs(), AnchorMs: r.GetAnchorMs()})
+	return w.parse(calendar.DefinitionOf(r.GetSchedule(), r.GetAnchorMs()))
 }
 
 func (w *world) parse(d calendar.Definition) *calendar.Grid {

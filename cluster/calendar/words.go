@@ -61,7 +61,7 @@ func (c *cron) words() string {
 		text += " on " + dom + " and also on each " + dow
 		either = ","
 	case dom != "" && dow != "":
-		text += " on " + dom + " if it is also " + dow
+		text += " on " + dom + " if it is also " + strings.ReplaceAll(dow, " and ", " or ")
 	case dom != "":
 		text += " on " + dom
 	case dow != "":
@@ -104,28 +104,27 @@ func (f field) words(unit, of string, name func(int) string) string {
 		return ""
 	}
 	var single, stepped []string
+	several := false // single names more than one value
 	for _, it := range f.items {
 		span := name(it.first)
-		if it.ranged && it.last > it.first {
+		ranged := it.ranged && it.last > it.first
+		if ranged {
 			span += " to " + name(it.last)
 		}
 		switch {
-		case it.step > 1 && it.star:
-			stepped = append(stepped, "every "+nth(it.step)+" "+unit)
-		case it.step > 1:
+		case it.step > 1: // from the first value, also of `*`: each second day of the month could be the even ones
 			stepped = append(stepped, "every "+nth(it.step)+" "+unit+" from "+span)
 		case it.star:
 			stepped = append(stepped, "every "+unit)
-		default:
-			if !slices.Contains(single, span) { // Sunday is 0 and 7
-				single = append(single, span)
-			}
+		case !slices.Contains(single, span): // Sunday is 0 and 7
+			single = append(single, span)
+			several = several || ranged || len(single) > 1
 		}
 	}
 	numbered := unit == "minute" || unit == "hour" || unit == "day"
 	text := and(single)
 	if numbered && text != "" {
-		if len(single) > 1 || f.items[0].ranged {
+		if several {
 			unit += "s"
 		}
 		text = unit + " " + text

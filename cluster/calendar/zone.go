@@ -137,6 +137,10 @@ func (z *zone) bounds(sec int64) segment {
 
 // nearZone names the zone that was perhaps meant.
 func nearZone(name string) string {
+	if i := strings.IndexAny(name, "+-") + 1; i > 0 && i < len(name) && name[i] >= '0' && name[i] <= '9' {
+		// GMT+2 is near Etc/GMT+2, which is two hours behind.
+		return "; a fixed offset is named with its sign turned round: Etc/GMT-2 is two hours ahead of UTC"
+	}
 	best, least := "", 4
 	low := strings.ToLower(strings.ReplaceAll(name, " ", "_"))
 	for known := range zoneFiles() {
@@ -148,7 +152,7 @@ func nearZone(name string) string {
 			best, least = known, d
 		}
 	}
-	if best == "" {
+	if best == "" || least > len(name)/3 { // all is near to a short name
 		return ""
 	}
 	return "; did you mean " + best + "?"

@@ -90,6 +90,10 @@ func TestZones(t *testing.T) {
 		"berlin":                "did you mean Europe/Berlin?",
 		"europe/berlin":         "did you mean Europe/Berlin?",
 		"New York":              "did you mean America/New_York?",
+		"GMT+2":                 "Etc/GMT-2 is two hours ahead",
+		"UTC-05":                "Etc/GMT-2 is two hours ahead",
+		"+02:00":                "Etc/GMT-2 is two hours ahead",
+		"Etc/GMT-2":             "",
 		"../etc/passwd":         "IANA name",
 		"/usr/share":            "IANA name",
 		"Europe/":               "IANA name",
@@ -125,5 +129,12 @@ func TestCivil(t *testing.T) {
 		if n := time.Date(want.Year(), want.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day(); n != monthLength(y, m) {
 			t.Fatalf("%d-%d has %d days, not %d", y, m, n, monthLength(y, m))
 		}
+	}
+}
+
+// TestFarZone: nothing is suggested for a short name that is only near because it is short.
+func TestFarZone(t *testing.T) {
+	if near := nearZone("Mars"); near != "" {
+		t.Error(near)
 	}
 }
