@@ -23,6 +23,9 @@ func (l *leadership) drop(p *pending, cause error) answer {
 		l.unpark(p)
 	case isWoken:
 		l.passOn(p.wish)
+		if p.first {
+			l.open(p.lane())
+		}
 	}
 	l.answer(p, answer{err: cause})
 	return answer{err: cause}

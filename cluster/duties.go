@@ -159,7 +159,7 @@ func (l *leadership) dismiss(reason error) {
 	for _, p := range l.woken {
 		l.answer(p, answer{err: reason})
 	}
-	l.woken, l.rescan, l.orphans = nil, nil, nil
+	l.woken, l.rescan, l.rescanAgain, l.orphans, l.ajar = nil, nil, false, nil, nil
 }
 
 func (l *leadership) counts() (parked, queued int) {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -170,10 +171,18 @@ type plan struct {
 	whole bool
 }
 
-// plan one Fire from schedules in the order of their times. all: there are no others whose time comes as soon.
+// plannedView is what a Fire does with a schedule, and how the schedule is.
+type plannedView struct {
+	calendar.Planned
+	view fsm.ScheduleView
+}
+
+// plan one Fire from schedules in the order of their times, by which those that do not fit wait for the next. all: there are no others whose time comes
+// as soon.
 func (d *dueBook) plan(views []fsm.ScheduleView, all bool, now int64) plan {
 	p := plan{next: math.MaxInt64, whole: all}
 	seen := make(map[uint64]bool, len(d.aside))
+	var planned []plannedView
 	weight := 0
 	for _, v := range views {
 		s := v.Record
@@ -190,13 +199,17 @@ func (d *dueBook) plan(views []fsm.ScheduleView, all bool, now int64) plan {
 			continue
 		}
 		weight += weightOf(due)
-		if full := len(p.dues) == fireDues || weight > fireWeight; full && len(p.dues) > 0 {
+		if full := len(planned) == fireDues || weight > fireWeight; full && len(planned) > 0 {
 			p.whole = false
 			break
 		}
-		p.dues = append(p.dues, due)
-		if makesJob(v, due) {
-			p.templates = append(p.templates, s.GetSchedule().GetTemplate())
+		planned = append(planned, plannedView{calendar.Planned{Schedule: s, Due: due}, v})
+	}
+	slices.SortFunc(planned, func(a, b plannedView) int { return a.Compare(b.Planned) })
+	for _, one := range planned {
+		p.dues = append(p.dues, one.Due)
+		if makesJob(one.view, one.Due) {
+			p.templates = append(p.templates, one.Schedule.GetSchedule().GetTemplate())
 		}
 	}
 	clear(d.stale)
@@ -280,8 +293,7 @@ const mostGrids = 32_768
 type grids map[calendar.Definition]*calendar.Grid
 
 func (g grids) of(s *logv1.ScheduleRecord) (*calendar.Grid, error) {
-	def := s.GetSchedule()
-	d := calendar.Definition{Spec: def.GetSpec(), Zone: def.GetZone(), StartMs: def.GetStartMs(), EndMs: def.GetEndMs(), AnchorMs: s.GetAnchorMs()}
+	d := calendar.DefinitionOf(s.GetSchedule(), s.GetAnchorMs())
 	if grid := g[d]; grid != nil {
 		return grid, nil
 	}

@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +170,44 @@ func TestPlanIsBounded(t *testing.T) {
 	}
 }
 
+// Which schedules go into a Fire is by the time that came first; inside it they stand by the due time of what runs, then by name, so that members of a
+// coordinator that catch up to the same time run by name. The answer is by position.
+func TestPlanOrdersAFire(t *testing.T) {
+	d := newDueBook(hclog.NewNullLogger())
+	const minute = 60_000
+	offset := viewOf(2, noon-minute) // due at noon + 70, after those due at noon
+	offset.Record.OffsetMs = 70
+	all := viewOf(3, noon-2*minute) // its first job is due then
+	all.Record.Schedule.CatchUp = logv1.CatchUp_CATCH_UP_ALL
+	all.Record.Schedule.MisfireGraceMs = new(int64)
+	*all.Record.Schedule.MisfireGraceMs = -1
+	skip := viewOf(5, noon-minute)
+	skip.Record.Schedule.CatchUp = logv1.CatchUp_CATCH_UP_SKIP
+	skip.Record.Schedule.Template.User = "of skip"
+	late := viewOf(4, noon-3*minute)
+	late.Record.Schedule.Template.User = "of late"
+	views := []fsm.ScheduleView{late, all, skip, offset, viewOf(1, noon)}
+	p := d.plan(views, true, noon+100)
+	var ids []uint64
+	for _, due := range p.dues {
+		ids = append(ids, due.GetSchedule())
+	}
+	if want := []uint64{3, 1, 4, 5, 2}; !slices.Equal(ids, want) {
+		t.Fatalf("fires %v, want %v", ids, want)
+	}
+	if len(p.templates) != 4 || p.templates[2].GetUser() != "of late" {
+		t.Errorf("templates %v, want those of 3, 1, 4, 2", p.templates)
+	}
+	statuses := make([]logv1.FireStatus, len(ids))
+	for i := range statuses {
+		statuses[i] = logv1.FireStatus_FIRE_STATUS_OK
+	}
+	statuses[2] = logv1.FireStatus_FIRE_STATUS_STALE
+	if !d.answered(&logv1.Fire{Dues: p.dues}, &logv1.FireResult{Statuses: statuses}) || len(d.stale) != 1 || d.stale[4] == nil {
+		t.Errorf("stale %v, want 4", d.stale)
+	}
+}
+
 func TestPlanSaysWhatComesNext(t *testing.T) {
 	d := newDueBook(hclog.NewNullLogger())
 	soon := viewOf(2, noon)
@@ -175,6 +215,15 @@ func TestPlanSaysWhatComesNext(t *testing.T) {
 	p := d.plan([]fsm.ScheduleView{viewOf(1, noon), soon, viewOf(3, noon+100)}, false, noon)
 	if len(p.dues) != 1 || p.next != noon+70 || !p.whole {
 		t.Errorf("%+v", p)
+	}
+	busy := viewOf(4, noon)
+	busy.Instances = 1 // as many as may run
+	if p := d.plan([]fsm.ScheduleView{busy}, true, noon); len(p.dues) != 1 || len(p.templates) != 0 {
+		t.Errorf("a claim would be woken for a tick that makes no job: %+v", p)
+	}
+	d.aside[9] = aside{revision: 1}
+	if d.plan([]fsm.ScheduleView{busy}, false, noon); len(d.aside) != 1 {
+		t.Error("one that was not read, for there are more than were, is not aside any more")
 	}
 	if p := d.plan(nil, true, noon); len(p.dues) != 0 || p.next != math.MaxInt64 || !p.whole {
 		t.Errorf("nothing is there: %+v", p)
@@ -234,12 +283,50 @@ func TestPlanLeavesWhatIsNotTaken(t *testing.T) {
 	if p := d.plan([]fsm.ScheduleView{one, two}, true, noon+60_000); len(p.dues) != 1 || p.dues[0].GetSchedule() != 2 {
 		t.Errorf("fires %v, want the one that changed", p.dues)
 	}
+	if p := d.plan([]fsm.ScheduleView{one}, true, noon+60_000); len(p.dues) != 0 {
+		t.Errorf("at once again: %v", p.dues)
+	}
+	left := d.aside[1]
+	left.again = time.Now()
+	d.aside[1] = left
+	if p := d.plan([]fsm.ScheduleView{one}, true, noon+60_000); len(p.dues) != 1 {
+		t.Error("a second later it is not tried again")
+	}
 	if !d.answered(fire, &logv1.FireResult{Statuses: []logv1.FireStatus{logv1.FireStatus_FIRE_STATUS_OK, logv1.FireStatus_FIRE_STATUS_EARLY}}) {
 		t.Error("one of two was taken")
 	}
 	if len(d.stale) != 0 {
 		t.Error("early is not stale")
 	}
+}
+
+// A Fire of which nothing was taken is not followed by the next at once, whatever the machine has against it.
+func TestARefusedFireIsNotRepeatedAtOnce(t *testing.T) {
+	w := newWorld(t, StoreWAL, 1, func(c *Config) { c.Clock = newHandClock(noon) })
+	n := w.nodes[0]
+	n.leading.Load().stopFiring() // the one below takes its place
+	w.put(n, minutely("report", noon))
+	l := &leadership{node: n, work: make(chan struct{}, 1), parking: newParking()}
+	l.ctx, l.cancel = context.WithCancel(t.Context())
+	l.fires = newFiring(l.ctx)
+	ended := make(chan struct{})
+	go func() { l.keepFiring(); close(ended) }()
+	var before time.Time
+	for range 4 {
+		<-l.work
+		l.mu.Lock()
+		fire := l.fires.next
+		l.fires.next = nil
+		if gap := time.Since(before); gap < refusedPause {
+			t.Errorf("fire %v comes %v after the answer to the one before", fire.command, gap)
+		}
+		before = time.Now()
+		early := []logv1.FireStatus{logv1.FireStatus_FIRE_STATUS_EARLY}
+		l.answer(fire, answer{result: &logv1.Result{Value: &logv1.Result_Fire{Fire: &logv1.FireResult{Statuses: early}}}})
+		l.mu.Unlock()
+	}
+	l.stopFiring()
+	<-ended
 }
 
 // The grids that are kept are bounded, and shared by schedules with one definition.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairlane-scheduler/fairlane/cluster/calendar"
@@ -166,6 +167,8 @@ func TestClockJumpIsNoticed(t *testing.T) {
 	clock.ms.Store(noon)
 	w.propose(n, checkpoint())
 	w.nudge()
+	w.put(n, minutely("behind", noon+3_600_000)) // by the clock of the state it is due, by that of the node it is not
+	w.fired(n, "behind", 1)
 	clock.forward(w, 3_660_000*time.Millisecond)
 	w.fired(n, "report", 2)
 	if _, ticks := w.history(n, "report"); len(ticks) != 2 || ticks[1].GetFirstMs() != noon+3_660_000 {
@@ -337,6 +340,30 @@ func TestEveryTickOnceWhileLeadersChange(t *testing.T) {
 	})
 }
 
+// More schedules than go into a Fire cannot be read, and are due before one that can: it fires.
+func TestUnreadableSchedulesHoldUpNobody(t *testing.T) {
+	clock := newHandClock(noon)
+	w := newWorld(t, StoreWAL, 1, func(c *Config) {
+		c.Clock, c.Logger = clock, hclog.NewNullLogger()
+	})
+	n := w.nodes[0]
+	together(64, func(part int) {
+		for i := part; i < 3*fireDues; i += 64 {
+			s := minutely(fmt.Sprintf("bad%05d", i), 0)
+			s.Spec = "@whenever"
+			put := &logv1.Command{Op: &logv1.Command_PutSchedule{PutSchedule: &logv1.PutSchedule{Schedule: s, NextMs: noon + 1}}}
+			if result, err := n.Propose(t.Context(), put); err != nil || result.GetRefusal() != nil {
+				t.Errorf("put %d: %v %v", i, result.GetRefusal(), err)
+			}
+		}
+	})
+	w.put(n, minutely("good", noon+60_000))
+	clock.forward(w, time.Minute)
+	w.fired(n, "good", 1)
+	clock.forward(w, time.Minute)
+	w.fired(n, "good", 2)
+}
+
 func without(nodes []*Node, one *Node) (rest []*Node) {
 	for _, n := range nodes {
 		if n != one {
@@ -344,56 +371,4 @@ func without(nodes []*Node, one *Node) (rest []*Node) {
 		}
 	}
 	return rest
-}
-
-// slowClock holds up whoever reads the wall clock, while it is shut.
-type slowClock struct {
-	handClock
-	gate atomic.Pointer[chan struct{}]
-	held atomic.Int32
-}
-
-func (c *slowClock) WallMillis() int64 {
-	if gate := c.gate.Load(); gate != nil {
-		c.held.Add(1)
-		<-*gate
-	}
-	return c.handClock.WallMillis()
-}
-
-// Shutdown ends the duty to fire before it tells parked claims and hands over.
-func TestShutdownStopsFiringFirst(t *testing.T) {
-	clock := &slowClock{}
-	clock.start = time.Now()
-	clock.ms.Store(noon)
-	w := newWorld(t, StoreWAL, 1, func(c *Config) { c.Clock = clock })
-	n := w.nodes[0]
-	l := n.leading.Load()
-	waits := w.claimLater(n, w.worker(n, "worker", 1), time.Minute)
-	w.parked(n, 1)
-	l.idle.Store(int64(time.Hour)) // the proposer reads the clock too
-	w.propose(n, checkpoint())
-	shut := make(chan struct{})
-	clock.gate.Store(&shut)
-	poke(l.fires.earlier)
-	w.until("the duty to read the clock", func() bool { return clock.held.Load() > 0 })
-	ended := make(chan error, 1)
-	go func() { ended <- n.Shutdown(w.limit(20 * time.Second)) }()
-	w.until("the shutdown to begin", n.isClosing)
-	select {
-	case <-waits.done:
-		t.Error("a parked claim was told while the duty to fire still ran")
-	case <-time.After(50 * time.Millisecond): // to be told in vain
-	}
-	clock.gate.Store(nil)
-	close(shut)
-	waits.wait(t)
-	select {
-	case <-l.fires.done:
-	default:
-		t.Error("a parked claim was told before the duty had ended")
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 }

@@ -231,7 +231,7 @@ func (l *leadership) hasWork() (now bool, lazyWait time.Duration) {
 
 // hasOther work than output. The caller holds mu.
 func (l *leadership) hasOther() bool {
-	return l.queued() > 0 || l.fires.next != nil || len(l.readers) > 0 || len(l.woken) > 0 || len(l.rescan) > 0 || len(l.orphans) > 0
+	return l.queued() > 0 || l.fires.next != nil || len(l.readers) > 0 || l.hasWakes()
 }
 
 // lazyWait is how long the oldest output may wait on for others to ride with. The caller holds mu.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/fairlane-scheduler/fairlane/fsm"
@@ -17,36 +18,55 @@ const (
 // claimSpot is where a parked claim stands. Guarded by leadership.mu.
 type claimSpot struct {
 	age    uint64 // 0: never parked; lower is older; kept when the claim is woken in vain
-	offer  scheduler.Offer
-	shelf  bool // it lies in the index of waiters: its lane has room
+	first  bool   // woken for its lane, not for a job that is known: the lane is looked at again afterwards
 	wish   wish
 	since  time.Time     // parked first
 	parked time.Duration // until it last went into a batch
 }
 
 // parking holds the claims that wait on the leader. Guarded by leadership.mu.
+//
+// Whenever nothing is on its way (no batch in flight, and no queue, woken, ajar, orphans or rescan), no parked claim would get a job. What keeps it so:
+//   - As long as a job stands in the lines and a parked claim that lies in the index would get it, some claim is woken for its kind: each kind
+//     that becomes ready wakes one, and what comes of that wakes another while jobs of the kind are left, until no claim is found.
+//   - Lanes that were full when they were looked at rest, out of the index. What frees a slot of them, or gives a lane more memory than it lies in
+//     the index with, looks at the lane itself; so does whatever makes jobs claimable that have no kind (rescan).
+//   - A lane that was looked at and had something is looked at again after the batch that its claim was in, until it has nothing.
 type parking struct {
 	ages     uint64
 	waiters  *scheduler.Waiters
 	byAge    map[uint64]*pending
-	sessions map[fsm.SessionID]map[uint64]*pending
-	// numbered counts parked claims by their call, for which there may be more than one.
-	numbered map[callID]int
+	sessions map[fsm.SessionID]map[uint32]*parkedLane
+	// numbered are the parked claims by their call, for which there may be more than one.
+	numbered map[callID][]*pending
 	// woken claims go into the next batch.
 	woken []*pending
-	// rescan lists the ages that are still to be looked at.
-	rescan []uint64
+	// ajar lists lanes that may have more to claim.
+	ajar []fsm.LaneRef
+	// rescan lists the lanes that are still to be looked at; rescanAgain: all of them once more afterwards.
+	rescan      []fsm.LaneRef
+	rescanAgain bool
 	// orphans are the wishes of woken claims whose callers left; other claims get them.
 	orphans []wish
-	// bound counts parked claims of workers that serve one user.
+	// bound counts lanes in the index of workers that serve one user.
 	bound int
 }
 
 func newParking() parking {
 	return parking{
-		waiters: scheduler.NewWaiters(), byAge: make(map[uint64]*pending), sessions: make(map[fsm.SessionID]map[uint64]*pending),
-		numbered: make(map[callID]int),
+		waiters: scheduler.NewWaiters(), byAge: make(map[uint64]*pending), sessions: make(map[fsm.SessionID]map[uint32]*parkedLane),
+		numbered: make(map[callID][]*pending),
 	}
+}
+
+// hasWakes tells whether parked claims are woken, or are to be.
+func (p *parking) hasWakes() bool {
+	return len(p.woken)+len(p.rescan)+len(p.orphans)+len(p.ajar) > 0 || p.rescanAgain
+}
+
+// lane of a claim.
+func (p *pending) lane() fsm.LaneRef {
+	return fsm.LaneRef{Session: fsm.SessionID(p.claim.GetSession()), Lane: p.claim.GetLane()}
 }
 
 // callID is a numbered call of a session.
@@ -116,14 +136,12 @@ func (l *leadership) waitNoLonger(p *pending) {
 // again while its first call is still parked here.
 func (l *leadership) hurryRepeats(p *pending) {
 	id, numbered := p.id()
-	if p.claim == nil || !numbered || l.numbered[id] == 0 {
+	if p.claim == nil || !numbered {
 		return
 	}
-	for _, other := range l.ofSession(fsm.SessionID(p.claim.GetSession())) {
-		if o, numbered := other.id(); numbered && o == id {
-			l.unpark(other)
-			l.hurry(other)
-		}
+	for _, other := range slices.Clone(l.numbered[id]) {
+		l.unpark(other)
+		l.hurry(other)
 	}
 }
 
@@ -152,9 +170,10 @@ func (l *leadership) keepsWaiting(p *pending, result *logv1.Result) bool {
 
 // park a claim, at its old age if it has one.
 func (l *leadership) park(m *fsm.Machine, p *pending) {
-	session := fsm.SessionID(p.claim.GetSession())
-	offer, ok := m.Offer(session, p.claim.GetLane())
-	if !ok { // the session or lane is gone: the log says so
+	ref := p.lane()
+	look := m.Peek(ref.Session, ref.Lane)
+	offer, ok := m.Offer(ref.Session, ref.Lane)
+	if !ok && look != fsm.PeekAtCapacity { // the session or lane is gone, or drains: the log says so
 		l.hurry(p)
 		return
 	}
@@ -166,42 +185,46 @@ func (l *leadership) park(m *fsm.Machine, p *pending) {
 		l.ages++
 		p.age, p.since = l.ages, time.Now()
 	}
-	p.where, p.offer, p.wish = isParked, offer, wish{}
+	p.where, p.wish, p.first = isParked, wish{}, false
 	l.byAge[p.age] = p
-	if l.sessions[session] == nil {
-		l.sessions[session] = make(map[uint64]*pending)
-	}
-	l.sessions[session][p.age] = p
 	if id, numbered := p.id(); numbered {
-		l.numbered[id]++
+		l.numbered[id] = append(l.numbered[id], p)
 	}
-	if offer.OnlyUser {
-		l.bound++
+	lane := l.lane(ref)
+	if lane == nil {
+		lane = &parkedLane{ref: ref, offer: offer}
+		if l.sessions[ref.Session] == nil {
+			l.sessions[ref.Session] = make(map[uint32]*parkedLane)
+		}
+		l.sessions[ref.Session][ref.Lane] = lane
 	}
-	if p.shelf = m.Peek(session, p.claim.GetLane()) != fsm.PeekAtCapacity; p.shelf {
-		l.waiters.Park(p.age, offer)
+	lane.claims.Set(p.age, p)
+	if look == fsm.PeekAtCapacity {
+		lane.rests = true
+	}
+	l.shelve(lane)
+	if look == fsm.PeekJob {
+		l.open(ref)
 	}
 }
 
 // unpark takes a claim out of the parking; the caller says what becomes of it.
 func (l *leadership) unpark(p *pending) {
-	session := fsm.SessionID(p.claim.GetSession())
 	delete(l.byAge, p.age)
-	delete(l.sessions[session], p.age)
 	if id, numbered := p.id(); numbered {
-		if l.numbered[id]--; l.numbered[id] == 0 {
+		if l.numbered[id] = slices.DeleteFunc(l.numbered[id], func(other *pending) bool { return other == p }); len(l.numbered[id]) == 0 {
 			delete(l.numbered, id)
 		}
 	}
-	if len(l.sessions[session]) == 0 {
-		delete(l.sessions, session)
+	lane := l.lane(p.lane())
+	lane.claims.Delete(p.age)
+	l.shelve(lane)
+	if lane.claims.Len() > 0 {
+		return
 	}
-	if p.offer.OnlyUser {
-		l.bound--
-	}
-	if p.shelf {
-		l.waiters.Unpark(p.age)
-		p.shelf = false
+	session := l.sessions[lane.ref.Session]
+	if delete(session, lane.ref.Lane); len(session) == 0 {
+		delete(l.sessions, lane.ref.Session)
 	}
 }
 

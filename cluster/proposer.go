@@ -174,6 +174,7 @@ func (l *leadership) refuse(b *batch, err error) {
 	for _, r := range b.readers {
 		r <- read{err: ErrNotLeader} // a read did nothing, whatever became of its batch
 	}
+	l.rescanAll() // if this leadership goes on, others get what these claims were woken for
 	l.noteRefusal(err)
 	l.nextTick = time.Now().Add(refusedPause)
 }
@@ -187,10 +188,19 @@ func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int)
 	l.inHandOff = false
 	l.node.View(func(m *fsm.Machine) {
 		var missed []wish
+		var granted map[wish]bool
 		for i, p := range b.pending {
 			result := outcome.Results[i]
-			if p.wish.count > 0 && !p.wish.grantedBy(result) {
+			switch {
+			case p.wish.count > 0 && !p.wish.grantedBy(result):
 				missed = append(missed, p.wish)
+			case p.wish.count > 0:
+				if granted == nil {
+					granted = make(map[wish]bool)
+				}
+				granted[p.wish] = true
+			case p.first:
+				l.ajar = append(l.ajar, p.lane())
 			}
 			if l.keepsWaiting(p, result) {
 				l.park(m, p)
@@ -202,7 +212,7 @@ func (l *leadership) settle(b *batch, outcome fsm.Outcome) (answers, queued int)
 				answers++
 			}
 		}
-		l.wakeAfter(m, &outcome, missed)
+		l.wakeAfter(m, &outcome, missed, granted)
 		l.watchTicks(&outcome)
 		l.schedule(m, outcome.More)
 	})

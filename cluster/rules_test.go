@@ -10,21 +10,22 @@ import (
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 )
 
-// TestRollingUpgrade: while one member cannot apply the newest rules, what needs them is refused and says which node it is; when the last one is
+// TestRollingUpgrade: while one member cannot apply newer rules, what needs them is refused and says which node it is; when the last one is
 // restarted in the newest version they rise, and after that no node that cannot apply them is taken in.
 func TestRollingUpgrade(t *testing.T) {
+	const former = memberRules - 1 // the last that do not know ForgetNode
 	var rules atomic.Uint32
-	rules.Store(fsm.Rules - 1)
+	rules.Store(former)
 	w := newWorld(t, StoreWAL, 3, func(c *Config) { c.rules = rules.Load() })
 	rules.Store(fsm.Rules)
 	for left := 3; left > 0; left-- {
 		leader := w.leader()
 		err := proposeNew(w, leader)
 		var refused *RulesError
-		if !errors.As(err, &refused) || refused.Needs != fsm.Rules || refused.Rules != fsm.Rules-1 || refused.Node == "" {
+		if !errors.As(err, &refused) || refused.Needs != memberRules || refused.Rules != former || refused.Node == "" {
 			t.Fatalf("with %d old members: %v", left, err)
 		}
-		if status := leader.Status(); status.ClusterRules != fsm.Rules-1 {
+		if status := leader.Status(); status.ClusterRules != former {
 			t.Fatalf("with %d old members the log has rules %d", left, status.ClusterRules)
 		}
 		at := w.oldMember()
@@ -70,7 +71,7 @@ func (w *world) oldMember() int {
 	return 0
 }
 
-// proposeNew proposes something that only the newest rules know.
+// proposeNew proposes something that the former rules do not know.
 func proposeNew(w *world, n *Node) error {
 	_, err := n.Propose(w.limit(10*time.Second), &logv1.Command{Op: &logv1.Command_ForgetNode{ForgetNode: &logv1.ForgetNode{Id: "nobody"}}})
 	return err

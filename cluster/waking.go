@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/fairlane-scheduler/fairlane/fsm"
@@ -9,9 +11,9 @@ import (
 )
 
 const (
-	// wakeTries bounds how many parked claims are peeked for one job.
+	// wakeTries bounds how many lanes with parked claims are peeked for one job.
 	wakeTries = 1024
-	// rescanStep is how many parked claims are looked at between two batches when any of them may have something.
+	// rescanStep is how many lanes with parked claims are looked at between two batches when any of them may have something.
 	rescanStep = 256
 	// defaultQueue of an enqueue that names none.
 	defaultQueue = "default"
@@ -75,7 +77,7 @@ func (b *batch) behind(m *fsm.Machine, coordinator string) bool {
 
 // oldest parked claim that can take such a job and whose look at the machine is good.
 func (l *leadership) oldest(m *fsm.Machine, w wish, good func(fsm.Peek) bool) (found *pending) {
-	var passed []*pending
+	var passed []*parkedLane
 	for tries := 0; ; tries++ {
 		age, ok := l.waiters.Wake(w.queue, w.user, w.size)
 		if !ok {
@@ -86,18 +88,22 @@ func (l *leadership) oldest(m *fsm.Machine, w wish, good func(fsm.Peek) bool) (f
 			break
 		}
 		p := l.byAge[age]
-		look := m.Peek(fsm.SessionID(p.claim.GetSession()), p.claim.GetLane())
+		lane := l.lane(p.lane())
+		look := m.Peek(lane.ref.Session, lane.ref.Lane)
 		if good(look) {
 			found = p
 			break
 		}
-		l.waiters.Unpark(age)
-		if p.shelf = look != fsm.PeekAtCapacity; p.shelf { // a full lane comes back when it frees something
-			passed = append(passed, p)
+		if look == fsm.PeekAtCapacity { // it comes back when the lane is freed of something
+			l.rest(lane)
+			continue
 		}
+		l.unshelve(lane)
+		passed = append(passed, lane)
 	}
-	for _, p := range passed {
-		l.waiters.Park(p.age, p.offer)
+	for _, lane := range passed {
+		l.shelve(lane)
+		l.lower(m, lane)
 	}
 	return found
 }
@@ -105,10 +111,10 @@ func (l *leadership) oldest(m *fsm.Machine, w wish, good func(fsm.Peek) bool) (f
 // finds is the look of a claim that would get a job now.
 func finds(found fsm.Peek) bool { return found == fsm.PeekJob }
 
-// wakeAfter wakes parked claims for what a batch made ready, and for the wishes of claims that were woken in vain.
-func (l *leadership) wakeAfter(m *fsm.Machine, outcome *fsm.Outcome, missed []wish) {
+// wakeAfter wakes parked claims for what a batch made ready, and for what the claims that were woken into it may have left.
+func (l *leadership) wakeAfter(m *fsm.Machine, outcome *fsm.Outcome, missed []wish, granted map[wish]bool) {
 	if len(l.byAge) == 0 {
-		l.rescan = nil
+		l.rescan, l.rescanAgain, l.ajar = nil, false, nil
 		return
 	}
 	for i := range outcome.Events {
@@ -123,18 +129,23 @@ func (l *leadership) wakeAfter(m *fsm.Machine, outcome *fsm.Outcome, missed []wi
 	for _, freed := range outcome.Freed {
 		l.reoffer(m, freed)
 	}
+	l.rouseAjar(m)
 	for _, r := range outcome.Ready {
 		l.wakeReady(m, wish{queue: r.Queue, user: r.User, size: r.Size, count: r.Count, any: r.Any})
 	}
 	for _, w := range missed {
 		l.wakeReady(m, w)
 	}
+	l.wakeLeft(m, granted)
 	if outcome.Rescan {
 		l.rescanAll()
 	}
 }
 
 func (l *leadership) wakeReady(m *fsm.Machine, w wish) {
+	if !m.Stands(w.queue, w.user, w.size, w.any) {
+		return
+	}
 	if w.any && l.bound > 0 {
 		l.rescanAll() // the index knows no "any user" for workers that serve one
 	}
@@ -149,40 +160,95 @@ func (l *leadership) wakeReady(m *fsm.Machine, w wish) {
 	}
 }
 
-// reoffer the parked claims of a lane that has more room than before.
-func (l *leadership) reoffer(m *fsm.Machine, freed fsm.LaneRef) {
-	for _, p := range l.ofSession(freed.Session) {
-		if p.claim.GetLane() != freed.Lane {
-			continue
-		}
-		l.unpark(p)
-		l.park(m, p)
-		if p.where == isParked && finds(m.Peek(freed.Session, freed.Lane)) {
-			l.rouse(p, wish{})
-		}
+// wakeLeft wakes one more claim for each wish that was granted, if jobs of its kind are left and nobody is on the way for them: the claim may have
+// got a job that became ready in the same batch, and then nobody was woken for that one.
+func (l *leadership) wakeLeft(m *fsm.Machine, granted map[wish]bool) {
+	if len(granted) == 0 {
+		return
 	}
+	for _, p := range l.woken {
+		delete(granted, p.wish)
+	}
+	kinds := slices.SortedFunc(maps.Keys(granted), func(a, b wish) int {
+		return cmp.Or(cmp.Compare(a.queue, b.queue), cmp.Compare(a.user, b.user), cmp.Compare(a.size, b.size))
+	})
+	for _, w := range kinds {
+		l.wakeReady(m, w)
+	}
+}
+
+// reoffer a lane that has more room than before. If it did not rest, and has no more memory than it lies in the index with, its claims were
+// there for every job that they could take by now.
+func (l *leadership) reoffer(m *fsm.Machine, freed fsm.LaneRef) {
+	lane := l.lane(freed)
+	if lane == nil {
+		return
+	}
+	offer, ok := m.Offer(freed.Session, freed.Lane)
+	if !ok || !lane.rests && offer.FreeBytes <= lane.offer.FreeBytes { // not ok: it is full again, or its claims were told of its end
+		return
+	}
+	l.reshelve(lane, offer)
+	l.rouseLane(m, lane, 1)
+}
+
+// rouseLane wakes the oldest claims of a lane, so many, if one of them would get a job. How many jobs there are is not known; so each of them has
+// two more woken while there are any, and few go into a batch in vain. A lane that has nothing lies in the index with what it has by now: what
+// it has more of later is looked at then.
+func (l *leadership) rouseLane(m *fsm.Machine, lane *parkedLane, count int) {
+	switch m.Peek(lane.ref.Session, lane.ref.Lane) {
+	case fsm.PeekAtCapacity:
+		l.rest(lane)
+	case fsm.PeekJob:
+		for range min(count, lane.claims.Len()) {
+			p := lane.oldest()
+			l.rouse(p, wish{})
+			p.first = true
+		}
+	case fsm.PeekNothing:
+		l.lower(m, lane)
+	}
+}
+
+// open notes that a lane is to be looked at. The caller holds mu.
+func (l *leadership) open(lane fsm.LaneRef) {
+	l.ajar = append(l.ajar, lane)
+	poke(l.work)
 }
 
 // ofSession lists the parked claims of a session, oldest first.
-func (l *leadership) ofSession(session fsm.SessionID) []*pending {
-	mine := l.sessions[session]
-	if len(mine) == 0 {
-		return nil
+func (l *leadership) ofSession(session fsm.SessionID) (list []*pending) {
+	for _, lane := range l.sessions[session] {
+		list = append(list, lane.claims.Values()...)
 	}
-	list := make([]*pending, 0, len(mine))
-	for _, p := range mine {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b *pending) int { return int(int64(a.age - b.age)) })
+	slices.SortFunc(list, func(a, b *pending) int { return cmp.Compare(a.age, b.age) })
 	return list
 }
 
+// rescanAll has every lane looked at, those with the oldest claims first. One that goes on ends first, else the last lanes might never be reached.
 func (l *leadership) rescanAll() {
-	l.rescan = l.rescan[:0]
-	for age := range l.byAge {
-		l.rescan = append(l.rescan, age)
+	l.rescanAgain = true
+	poke(l.work)
+}
+
+// nextRescan lists the lanes that are looked at now.
+func (l *leadership) nextRescan() (step []fsm.LaneRef) {
+	if len(l.rescan) == 0 && l.rescanAgain {
+		l.rescanAgain = false
+		var lanes []*parkedLane
+		for _, session := range l.sessions {
+			for _, lane := range session {
+				lanes = append(lanes, lane)
+			}
+		}
+		slices.SortFunc(lanes, func(a, b *parkedLane) int { return cmp.Compare(a.oldest().age, b.oldest().age) })
+		for _, lane := range lanes {
+			l.rescan = append(l.rescan, lane.ref)
+		}
 	}
-	slices.Sort(l.rescan)
+	n := min(len(l.rescan), rescanStep)
+	step, l.rescan = l.rescan[:n], l.rescan[n:]
+	return step
 }
 
 // passOn the wish of a woken claim that takes nothing. The caller holds mu.
@@ -193,19 +259,28 @@ func (l *leadership) passOn(w wish) {
 	}
 }
 
-// look for takers of what is left over, and at the next parked claims of a rescan.
+// rouseAjar looks at the lanes that may have more.
+func (l *leadership) rouseAjar(m *fsm.Machine) {
+	ajar := l.ajar
+	l.ajar = nil
+	for _, ref := range ajar {
+		if lane := l.lane(ref); lane != nil {
+			l.rouseLane(m, lane, 2)
+		}
+	}
+}
+
+// look for takers of what is left over, and at the next lanes of a rescan.
 func (l *leadership) look(m *fsm.Machine) {
+	l.rouseAjar(m)
 	orphans := l.orphans
 	l.orphans = nil
 	for _, w := range orphans {
 		l.wakeReady(m, w)
 	}
-	step := l.rescan[:min(len(l.rescan), rescanStep)]
-	for _, age := range step {
-		p, ok := l.byAge[age]
-		if ok && finds(m.Peek(fsm.SessionID(p.claim.GetSession()), p.claim.GetLane())) {
-			l.rouse(p, wish{})
+	for _, ref := range l.nextRescan() {
+		if lane := l.lane(ref); lane != nil {
+			l.rouseLane(m, lane, 1)
 		}
 	}
-	l.rescan = l.rescan[len(step):]
 }

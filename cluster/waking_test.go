@@ -167,23 +167,7 @@ func TestJobsBehindACoordinatorsHeadWakeNobody(t *testing.T) {
 		}
 		w.propose(n, finish(c.session, got.GetFence()))
 	}
-	recording.Stop()
-	claims := 0
-	for {
-		e, err := recording.Next(t.Context())
-		if err != nil {
-			break
-		}
-		b := &logv1.Batch{}
-		if err := proto.Unmarshal(e.Batch, b); err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range b.GetCommands() {
-			if c.GetClaim() != nil {
-				claims++
-			}
-		}
-	}
+	_, claims := claimsLogged(t, recording)
 	if claims != count {
 		t.Errorf("%d claims went through the log for %d jobs that run one after the other", claims, count)
 	}
