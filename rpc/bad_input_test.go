@@ -44,7 +44,7 @@ func merged(all ...map[string]int) map[string]int {
 	return out
 }
 
-var filterMost = map[string]int{"queue": 64, "user": 128, "kind": 128, "labels.key": 128, "labels.value": 128, "id_prefix": 20}
+var filterMost = map[string]int{"queue": 64, "user": 128, "kind": 128, "labels.key": 128, "labels.value": 128, "id_prefix": 20, "schedule": 128}
 
 func under(prefix string, most map[string]int) map[string]int {
 	out := make(map[string]int)

@@ -61,6 +61,7 @@ func filterFrom(f *v1.JobFilter) fsm.JobFilter {
 	out := fsm.JobFilter{
 		Queue: f.GetQueue(), User: f.GetUser(), Kind: f.GetKind(), Labels: labelsFrom(f.GetLabels()),
 		EnqueuedFrom: f.GetEnqueuedFromMs(), EnqueuedBefore: f.GetEnqueuedBeforeMs(), IDPrefix: f.GetIdPrefix(),
+		Schedule: f.GetSchedule(),
 	}
 	for _, state := range f.GetStates() {
 		out.States = append(out.States, logv1.State(state))

@@ -145,7 +145,7 @@ var Table = []Entry{
 	{StaleRevision, "FL1312", connect.CodeAborted, false,
 		"schedule {schedule} has revision {revision}[, not {expected}]: it was changed meanwhile. Nothing was done. Look at it, and do it again if you still want it."},
 	{MaxInstances, "FL1313", connect.CodeFailedPrecondition, false,
-		"schedule {schedule} runs {instances} of {most} instances already. Nothing was done. Wait until one ends, cancel one, or raise its max_instances."},
+		"schedule {schedule} runs {instances} of {most} instances already. Nothing was done. See which: fairlane schedule get {schedule}. Wait until one ends, cancel one, or raise its max_instances."},
 	{BadSpec, "FL1314", connect.CodeInvalidArgument, false,
 		"{field} is {value}; {want}. Nothing was done. See docs/schedules.md; fairlane schedule next shows what a spec means."},
 	{NeverFires, "FL1315", connect.CodeInvalidArgument, false,

@@ -110,6 +110,7 @@ func TestFilters(t *testing.T) {
 		{"before", &v1.JobFilter{EnqueuedBeforeMs: future}, 13},
 		{"before that", &v1.JobFilter{EnqueuedBeforeMs: at.Job.EnqueuedMs}, 0},
 		{"id prefix", &v1.JobFilter{IdPrefix: "1"}, 5}, // 1, 10, 11, 12, 13
+		{"schedule", &v1.JobFilter{Schedule: "s"}, 0},
 		{"state", &v1.JobFilter{States: canRetry}, 1},
 	} {
 		list, err := node.jobs().List(ctx, &v1.ListRequest{Filter: c.filter})
@@ -123,13 +124,14 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestFilterOfALaterVersion: a field that this node would not see narrows a bulk change on another one, so it is refused here.
+// TestFilterOfALaterVersion: a field that this node would not see narrows a list or a bulk change on another one, so it is refused here.
 func TestFilterOfALaterVersion(t *testing.T) {
 	filter := &v1.JobFilter{}
 	filter.ProtoReflect().SetUnknown([]byte{0xf8, 0x7f, 1}) // field 2047 = 1
 	wantReason(t, checkMany(filter, 0, "cancelled", canCancel), InvalidArgument)
 	filter.User = "ana"
 	wantReason(t, checkMany(filter, 0, "cancelled", canCancel), InvalidArgument)
+	wantReason(t, checkList(&v1.ListRequest{Filter: filter}), InvalidArgument)
 }
 
 // TestBulkThatBreaksIsUnknown: a step that reached the leader and was not answered may have been done; a dry run, and Why, are asked again.

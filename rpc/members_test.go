@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairlane-scheduler/fairlane/cluster"
+	"github.com/fairlane-scheduler/fairlane/fsm"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
 
@@ -63,7 +64,7 @@ func TestLeave(t *testing.T) {
 	for _, n := range nodes[1:] {
 		waitUntil(t, ctx, "two members", func() bool { return len(n.Status().Members) == 2 })
 	}
-	_, err := nodes[1].cluster().Join(ctx, &v1.JoinRequest{NodeId: leader.ID(), RaftAddress: "127.0.0.1:1", ApiAddress: "127.0.0.1:2", Rules: 4})
+	_, err := nodes[1].cluster().Join(ctx, &v1.JoinRequest{NodeId: leader.ID(), RaftAddress: "127.0.0.1:1", ApiAddress: "127.0.0.1:2", Rules: fsm.Rules})
 	if reason, _, _ := ReasonOf(err); reason != NodeRemoved {
 		t.Errorf("the node that left joined: %v", err)
 	}

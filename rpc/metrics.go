@@ -32,7 +32,7 @@ type metrics struct {
 	isLeader, appliedIndex, commitIndex, term *prometheus.Desc
 	parked, queued                            *prometheus.Desc
 	jobs, stateBytes                          *prometheus.Desc
-	schedules, ticks, lateness                *prometheus.Desc
+	schedules, ticks, lateness, overdue       *prometheus.Desc
 	writes, diskFree, clockOffset, mayLead    *prometheus.Desc
 	backupSuccess, backupFailures             *prometheus.Desc
 	certExpiry                                *prometheus.Desc
@@ -59,6 +59,7 @@ func newMetrics(node *cluster.Node, bundle *certs.Bundle, workStreams *atomic.In
 		stateBytes:   describe("state_bytes", "Bytes of this node's state, as its limit counts them."),
 		schedules:    describe("schedules", "Schedules in this node's state.", "state"),
 		ticks:        describe("schedule_ticks_total", "Ticks of schedules by outcome, seen by this node while it led.", "result", "reason"),
+		overdue:      describe("schedule_overdue_seconds", "How long the schedule that has been due for longest in this node's state has not fired; 0: none is due."),
 		writes:       describe("log_write_seconds", "Writes of this node's log, fsync included."),
 		diskFree:     describe("disk_free_bytes", "Free room on the disk of the data directory."),
 		clockOffset:  describe("clock_offset_seconds", "This node's wall clock against the median of the voters that answer; positive: ahead. Missing: not known."),
@@ -76,7 +77,7 @@ func newMetrics(node *cluster.Node, bundle *certs.Bundle, workStreams *atomic.In
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.isLeader, m.appliedIndex, m.commitIndex, m.term, m.parked, m.queued, m.jobs, m.stateBytes, m.schedules, m.ticks, m.lateness,
+		m.isLeader, m.appliedIndex, m.commitIndex, m.term, m.parked, m.queued, m.jobs, m.stateBytes, m.schedules, m.ticks, m.lateness, m.overdue,
 		m.writes, m.diskFree, m.clockOffset, m.mayLead, m.certExpiry,
 		m.backupSuccess, m.backupFailures, m.streams,
 	} {
@@ -108,13 +109,18 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	var queues []*logv1.Queue
 	var bytes int64
 	var schedules, paused int
+	overdue, now := int64(0), m.node.Now()
 	m.node.View(func(state *fsm.Machine) {
 		queues, bytes = state.Queues(), state.Totals().Bytes
 		schedules, paused = state.ScheduleCount()
+		if at, ok := state.NextFire(); ok {
+			overdue = max(0, now-at)
+		}
 	})
 	gauge(m.stateBytes, float64(bytes))
 	gauge(m.schedules, float64(schedules-paused), "running")
 	gauge(m.schedules, float64(paused), "paused")
+	gauge(m.overdue, float64(overdue)/1000)
 	for _, row := range jobRows(queues) {
 		for i, count := range row.counts {
 			gauge(m.jobs, float64(count), row.queue, jobStates[i])
@@ -157,13 +163,35 @@ func (m *metrics) collectHealth(out chan<- prometheus.Metric, status cluster.Sta
 	}
 }
 
-// collectTicks: what became of ticks, and how late the fires were.
+// tickResults of all reasons.
+var tickResults = map[logv1.TickReason]logv1.TickResult{
+	logv1.TickReason_TICK_REASON_ON_TIME:       logv1.TickResult_TICK_RESULT_FIRED,
+	logv1.TickReason_TICK_REASON_CAUGHT_UP:     logv1.TickResult_TICK_RESULT_FIRED,
+	logv1.TickReason_TICK_REASON_BACKFILL:      logv1.TickResult_TICK_RESULT_FIRED,
+	logv1.TickReason_TICK_REASON_TRIGGER:       logv1.TickResult_TICK_RESULT_FIRED,
+	logv1.TickReason_TICK_REASON_GRACE:         logv1.TickResult_TICK_RESULT_MISSED,
+	logv1.TickReason_TICK_REASON_BACKLOG_FULL:  logv1.TickResult_TICK_RESULT_MISSED,
+	logv1.TickReason_TICK_REASON_MAX_INSTANCES: logv1.TickResult_TICK_RESULT_SKIPPED,
+	logv1.TickReason_TICK_REASON_LINE_FULL:     logv1.TickResult_TICK_RESULT_SKIPPED,
+	logv1.TickReason_TICK_REASON_CATCH_UP_SKIP: logv1.TickResult_TICK_RESULT_SKIPPED,
+	logv1.TickReason_TICK_REASON_PAUSED:        logv1.TickResult_TICK_RESULT_SKIPPED,
+	logv1.TickReason_TICK_REASON_EDITED:        logv1.TickResult_TICK_RESULT_SKIPPED,
+	logv1.TickReason_TICK_REASON_MIN_INTERVAL:  logv1.TickResult_TICK_RESULT_SKIPPED,
+	logv1.TickReason_TICK_REASON_REFUSED:       logv1.TickResult_TICK_RESULT_SKIPPED,
+	logv1.TickReason_TICK_REASON_NEWER:         logv1.TickResult_TICK_RESULT_COALESCED,
+}
+
+// collectTicks: what became of ticks, and how late the fires were. What has not happened yet is there as 0: of a series that begins with its first
+// value rate() sees no rise, and what a new leader finds missed comes all at once.
 func (m *metrics) collectTicks(out chan<- prometheus.Metric) {
 	stats := m.node.TickStats()
+	counts := make(map[logv1.TickReason]uint64, len(tickResults))
 	for _, c := range stats.Counts {
-		result := word(c.Result.String(), "TICK_RESULT_")
-		reason := word(c.Reason.String(), "TICK_REASON_")
-		out <- prometheus.MustNewConstMetric(m.ticks, prometheus.CounterValue, float64(c.Count), result, reason)
+		counts[c.Reason] += c.Count
+	}
+	for why, result := range tickResults {
+		out <- prometheus.MustNewConstMetric(m.ticks, prometheus.CounterValue, float64(counts[why]), word(result.String(), "TICK_RESULT_"),
+			word(why.String(), "TICK_REASON_"))
 	}
 	buckets := make(map[float64]uint64, len(stats.LateBounds))
 	var count uint64

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,8 @@ func TestMetrics(t *testing.T) {
 		`fairlane_schedules{state="running"}`:                            "1",
 		`fairlane_schedules{state="paused"}`:                             "1",
 		`fairlane_schedule_ticks_total{reason="on_time",result="fired"}`: "1",
+		`fairlane_schedule_ticks_total{reason="grace",result="missed"}`:  "0",
+		`fairlane_schedule_overdue_seconds`:                              "0",
 		`fairlane_schedule_lateness_seconds_count`:                       "1",
 		`fairlane_schedule_lateness_seconds_bucket{le="+Inf"}`:           "1",
 		"fairlane_claims_parked":                                         "0",
@@ -92,6 +95,43 @@ func TestMetrics(t *testing.T) {
 		if strings.Contains(name, "secret") || !named.MatchString(name) {
 			t.Errorf("metric %s", name)
 		}
+	}
+}
+
+// Every reason is shown from the start, under the result that the machine gives it: a rate over what came all at once would see nothing else.
+func TestMetricsOfAllTickReasons(t *testing.T) {
+	if got, want := len(tickResults), len(logv1.TickReason_name)-1; got != want {
+		t.Errorf("%d reasons are shown, there are %d", got, want)
+	}
+	got := scrape(t, startNode(t))
+	shown := 0
+	for name, value := range got {
+		if strings.HasPrefix(name, "fairlane_schedule_ticks_total{") {
+			if shown++; value != "0" {
+				t.Errorf("%s is %s", name, value)
+			}
+		}
+	}
+	if shown != len(tickResults) {
+		t.Errorf("%d series of ticks, want %d", shown, len(tickResults))
+	}
+}
+
+// A schedule that is due and does not fire shows, whatever the reason.
+func TestMetricOfOverdueSchedules(t *testing.T) {
+	n := startNode(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	schedule := &logv1.Schedule{
+		Name: "unreadable", Spec: "@whenever", MaxInstances: 1, CatchUp: logv1.CatchUp_CATCH_UP_LATEST,
+		Overlap: logv1.Overlap_OVERLAP_SKIP, Template: &logv1.NewJob{Kind: "k", Queue: "q"},
+	}
+	put := &logv1.Command{Op: &logv1.Command_PutSchedule{PutSchedule: &logv1.PutSchedule{Schedule: schedule, NextMs: n.Now() - 90_000}}}
+	if result, err := n.Propose(ctx, put); err != nil || result.GetRefusal() != nil {
+		t.Fatal(result.GetRefusal(), err)
+	}
+	if late, err := strconv.ParseFloat(scrape(t, n)["fairlane_schedule_overdue_seconds"], 64); err != nil || late < 90 || late > 1000 {
+		t.Errorf("overdue for %v s, want 90 and a little (%v)", late, err)
 	}
 }
 

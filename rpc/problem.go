@@ -147,6 +147,9 @@ func fill(template string, values map[string]string) (text string, whole bool) {
 		out.WriteString(template[:open])
 		out.WriteString(value)
 		template = template[end+1:]
+		if strings.HasSuffix(value, "?") || strings.HasSuffix(value, "...") {
+			template = strings.TrimPrefix(template, ".") // the value has ended the sentence
+		}
 	}
 }
 

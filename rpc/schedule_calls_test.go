@@ -55,6 +55,17 @@ func TestScheduleLife(t *testing.T) {
 	if err != nil && !strings.Contains(err.Error(), "schedule h runs 2 of 2 instances already") {
 		t.Error(err)
 	}
+	for most, want := range map[int32]int{0: 0, 1: 1, 100: 2} {
+		got, err := calls.GetSchedule(ctx, &v1.GetScheduleRequest{Name: "h", Instances: most})
+		if err != nil || len(got.Instances) != want || want > 0 && (got.Instances[0].GetId() != 2 || got.Instances[0].GetJson() != "") {
+			t.Errorf("%d of its instances: %v %v", most, got, err)
+		}
+	}
+	_, err = calls.GetSchedule(ctx, &v1.GetScheduleRequest{Name: "h", Instances: 101})
+	wantReason(t, err, InvalidArgument)
+	if list, err := node.jobs().List(ctx, &v1.ListRequest{Filter: &v1.JobFilter{Schedule: "h", States: []v1.JobState{v1.JobState_JOB_STATE_PENDING}}}); err != nil || len(list.Jobs) != 2 {
+		t.Errorf("its jobs: %v %v", list, err)
+	}
 	_, err = calls.BackfillSchedule(ctx, &v1.BackfillScheduleRequest{Name: "h", FromMs: to - 998*3600_000, ToMs: to})
 	wantReason(t, err, BacklogFull)
 	ticks, err := calls.ListTicks(ctx, &v1.ListTicksRequest{Name: "h", Limit: 1})
@@ -203,7 +214,7 @@ func TestWarnings(t *testing.T) {
 		{func(s *v1.Schedule) { s.Job.Queue = "other" }, []string{"no live worker has a lane for queue other and user ana"}},
 		{func(s *v1.Schedule) { s.Job.User = "ben" }, []string{"no live worker has a lane for queue mail and user ben"}},
 		{func(s *v1.Schedule) { s.Job.MemoryBytes = 2 << 30 }, []string{"no live worker"}},
-		{func(s *v1.Schedule) { s.Overlap, s.MisfireGraceMs = v1.Overlap_OVERLAP_QUEUE, proto.Int64(-1) }, []string{"overlap is queue and misfire_grace is none"}},
+		{func(s *v1.Schedule) { s.Overlap, s.MisfireGraceMs = v1.Overlap_OVERLAP_QUEUE, proto.Int64(-1) }, []string{"overlap is queue and misfire_grace is unlimited"}},
 		{func(s *v1.Schedule) { s.Spec, s.JitterMs = "@every 1h", 7_200_000 }, []string{"jitter (2 h) is longer than the period (1 h)"}},
 		{func(s *v1.Schedule) { s.Spec, s.Zone = "30 2 * * *", "Europe/Berlin" }, []string{"-03-"}},
 	} {

@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/fairlane-scheduler/fairlane/cluster/calendar"
 	logv1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/log/v1"
 	v1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
@@ -63,9 +62,4 @@ func templateAnswer(job *logv1.NewJob) *v1.NewJob {
 		}
 	}
 	return out
-}
-
-// definitionOf a schedule's grid; the anchor is known once it was put.
-func definitionOf(s *logv1.Schedule, anchorMs int64) calendar.Definition {
-	return calendar.Definition{Spec: s.GetSpec(), Zone: s.GetZone(), StartMs: s.GetStartMs(), EndMs: s.GetEndMs(), AnchorMs: anchorMs}
 }

@@ -121,7 +121,7 @@ func graceText(s *logv1.Schedule) string {
 	case s.MisfireGraceMs == nil:
 		return ""
 	case s.GetMisfireGraceMs() < 0:
-		return "none (never missed)"
+		return "unlimited"
 	}
 	return exactSpan(s.GetMisfireGraceMs())
 }

@@ -60,7 +60,7 @@ type tickTexts struct {
 }
 
 func newTickTexts(record *logv1.ScheduleRecord) *tickTexts {
-	grid, err := calendar.Parse(definitionOf(record.GetSchedule(), record.GetAnchorMs()))
+	grid, err := calendar.Parse(calendar.DefinitionOf(record.GetSchedule(), record.GetAnchorMs()))
 	if err != nil {
 		grid = nil
 	}

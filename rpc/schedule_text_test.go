@@ -161,7 +161,7 @@ func TestDifferenceTexts(t *testing.T) {
 		"zone: UTC -> Europe/Berlin",
 		"end_ms:  -> 2026-11-24T13:00:00.001+01:00",
 		"jitter_ms: 1 s 500 ms -> 1 d 1 h 1 min 1 s 1 ms",
-		"misfire_grace_ms:  -> none (never missed)",
+		"misfire_grace_ms:  -> unlimited",
 		`description:  -> "two\nlines"`,
 		"job.payload: 1 -> 202 bytes of JSON, sha256 a6d8d0a1c7a4e3b0",
 		"job.memory_bytes:  -> 2GiB",

@@ -3,6 +3,7 @@ package rpc
 import (
 	"cmp"
 	"context"
+	"strings"
 
 	"github.com/fairlane-scheduler/fairlane/cluster/calendar"
 	"github.com/fairlane-scheduler/fairlane/fsm"
@@ -115,9 +116,9 @@ func (s *scheduleService) backfilled(r *v1.BackfillScheduleRequest, record *logv
 	zone, in := record.GetSchedule().GetZone(), newZones()
 	if now := s.node.Now(); r.GetToMs() > now {
 		return nil, nil, problem(InvalidArgument, "field", "to_ms", "value", decimal(r.GetToMs())+" ("+in.text(zone, r.GetToMs())+"), which is to come",
-			"want", "give a time that is over, at most "+decimal(now)+": what is to come fires by itself")
+			"want", "give a time that is over, at most "+decimal(now)+" ("+in.text(zone, now)+"): what is to come fires by itself")
 	}
-	grid, err := calendar.Parse(definitionOf(record.GetSchedule(), record.GetAnchorMs()))
+	grid, err := calendar.Parse(calendar.DefinitionOf(record.GetSchedule(), record.GetAnchorMs()))
 	if err != nil {
 		return nil, nil, badSpec(err)
 	}
@@ -155,7 +156,7 @@ func (s *scheduleService) PreviewSchedule(ctx context.Context, r *v1.PreviewSche
 	}
 	if r.GetName() == "" {
 		now := s.node.Now()
-		return preview(definitionOf(scheduleFrom(r.GetSchedule()), now), cmp.Or(r.GetFromMs(), now), r.GetLimit())
+		return preview(calendar.DefinitionOf(scheduleFrom(r.GetSchedule()), now), cmp.Or(r.GetFromMs(), now), r.GetLimit())
 	}
 	return atLeader(ctx, s.server, leaderCall[v1.PreviewScheduleResponse]{
 		local: func(ctx context.Context) (*v1.PreviewScheduleResponse, error) {
@@ -166,7 +167,7 @@ func (s *scheduleService) PreviewSchedule(ctx context.Context, r *v1.PreviewSche
 			if !known {
 				return nil, problem(UnknownSchedule, "schedule", r.GetName())
 			}
-			definition := definitionOf(view.Record.GetSchedule(), view.Record.GetAnchorMs())
+			definition := calendar.DefinitionOf(view.Record.GetSchedule(), view.Record.GetAnchorMs())
 			return preview(definition, cmp.Or(r.GetFromMs(), s.node.Now()), r.GetLimit())
 		},
 		remote: func(ctx context.Context, p *peer) (*v1.PreviewScheduleResponse, error) {
@@ -182,7 +183,7 @@ func preview(d calendar.Definition, after int64, limit int32) (*v1.PreviewSchedu
 	if err != nil {
 		return nil, badSpec(err)
 	}
-	out := &v1.PreviewScheduleResponse{Words: grid.Words()}
+	out := &v1.PreviewScheduleResponse{Words: words(d, grid)}
 	for range cmp.Or(limit, 5) {
 		next, ok := grid.Next(after)
 		if !ok {
@@ -196,3 +197,25 @@ func preview(d calendar.Definition, after int64, limit int32) (*v1.PreviewSchedu
 	out.Over = !more
 	return out, nil
 }
+
+// words of a definition: its spec, and what its times depend on beside it.
+func words(d calendar.Definition, grid *calendar.Grid) string {
+	out, once := grid.Words(), strings.HasPrefix(strings.ToLower(d.Spec), "@at")
+	switch {
+	case once:
+	case isInterval(d.Spec):
+		out += ", counted from " + grid.Local(cmp.Or(d.StartMs, d.AnchorMs))
+	default:
+		out += ", " + cmp.Or(d.Zone, "UTC")
+		if d.StartMs != 0 {
+			out += ", not before " + grid.Local(d.StartMs)
+		}
+	}
+	if d.EndMs != 0 && !once {
+		out += ", until " + grid.Local(d.EndMs)
+	}
+	return out
+}
+
+// isInterval: a spec in its normal form is @every.
+func isInterval(spec string) bool { return strings.HasPrefix(strings.ToLower(spec), "@every") }

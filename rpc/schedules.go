@@ -139,8 +139,14 @@ func (s *scheduleService) ResumeSchedule(ctx context.Context, r *v1.ResumeSchedu
 			result, err := s.proposeComputed(ctx, computedCall{
 				name: r.GetName(), repeat: r.GetRepeat(), bare: bare,
 				compute: func(record *logv1.ScheduleRecord) (*logv1.Command, error) {
-					cmd := bare()
-					return cmd, s.computeResume(cmd.GetResumeSchedule(), record)
+					if record == nil { // the machine refuses it
+						return bare(), nil
+					}
+					op, err := calendar.Resume(record, s.node.Now())
+					if err != nil {
+						return nil, badSpec(err)
+					}
+					return &logv1.Command{Op: &logv1.Command_ResumeSchedule{ResumeSchedule: op}}, nil
 				},
 			})
 			if err != nil {
@@ -152,28 +158,6 @@ func (s *scheduleService) ResumeSchedule(ctx context.Context, r *v1.ResumeSchedu
 			return p.schedules.ResumeSchedule(ctx, r)
 		},
 	})
-}
-
-// computeResume fills in where a schedule goes on, and the fire times that passed while it was paused.
-func (s *scheduleService) computeResume(op *logv1.ResumeSchedule, record *logv1.ScheduleRecord) error {
-	if record == nil { // the machine refuses it
-		return nil
-	}
-	op.ComputedFrom, op.ComputedNextMs, op.NextMs = record.GetRevision(), record.GetNextMs(), record.GetNextMs()
-	if !record.GetPaused() || record.GetNextMs() == 0 {
-		return nil
-	}
-	grid, err := calendar.Parse(definitionOf(record.GetSchedule(), record.GetAnchorMs()))
-	if err != nil {
-		return badSpec(err)
-	}
-	// A fire time that has come and whose offset is not over yet still fires.
-	due := s.node.Now() - record.GetOffsetMs()
-	if due >= record.GetNextMs() {
-		op.Passed = someOf(grid.Between(record.GetNextMs(), due))
-	}
-	op.NextMs, _ = grid.Next(max(due, record.GetNextMs()-1, record.GetTakenMs()))
-	return nil
 }
 
 func (s *scheduleService) TriggerSchedule(ctx context.Context, r *v1.TriggerScheduleRequest) (*v1.TriggerScheduleResponse, error) {
@@ -196,7 +180,7 @@ func (s *scheduleService) TriggerSchedule(ctx context.Context, r *v1.TriggerSche
 }
 
 func (s *scheduleService) GetSchedule(ctx context.Context, r *v1.GetScheduleRequest) (*v1.GetScheduleResponse, error) {
-	if err := checkScheduleName(r.GetName(), nil); err != nil {
+	if err := checkGetSchedule(r); err != nil {
 		return nil, err
 	}
 	return atLeader(ctx, s.server, leaderCall[v1.GetScheduleResponse]{
@@ -215,6 +199,11 @@ func (s *scheduleService) GetSchedule(ctx context.Context, r *v1.GetScheduleRequ
 				return nil, problem(UnknownSchedule, "schedule", r.GetName())
 			}
 			out.Status = statusAnswer(view, newZones())
+			if most := min(int(r.GetInstances()), view.Instances); most > 0 {
+				for _, job := range s.node.Insight().Instances(r.GetName(), most) {
+					out.Instances = append(out.Instances, jobSummary(job))
+				}
+			}
 			return out, nil
 		},
 		remote: func(ctx context.Context, p *peer) (*v1.GetScheduleResponse, error) {

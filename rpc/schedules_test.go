@@ -213,7 +213,7 @@ func TestScheduleRefusals(t *testing.T) {
 	}{
 		{"PutSchedule", definition(`"spec":"0 25 * * *"`), BadSpec, `spec is "0 25 * * *"; give `},
 		{"PutSchedule", definition(`"spec":"0 0 30 2 *"`), BadSpec, "spec is "},
-		{"PutSchedule", definition(`"spec":"@daily","zone":"Europe/Berln"`), BadSpec, "did you mean Europe/Berlin?"},
+		{"PutSchedule", definition(`"spec":"@daily","zone":"Europe/Berln"`), BadSpec, "did you mean Europe/Berlin? Nothing was done."},
 		{"PutSchedule", definition(`"spec":"@daily","zone":"Local"`), BadSpec, `zone is "Local"`},
 		{"PutSchedule", definition(`"spec":"@at 2020-01-01T00:00:00Z"`), NeverFires, `no fire time of "@at 2020-01-01T00:00:00Z" is left`},
 		{"PutSchedule", definition(`"spec":"@daily","endMs":"1700000000000"`), NeverFires, "after its end, 2023-11-14T22:13:20+00:00"},
@@ -225,7 +225,7 @@ func TestScheduleRefusals(t *testing.T) {
 		{"PutSchedule", job(`"runAtMs":"5"`), InvalidArgument, "schedule.job.run_at_ms is 5; leave it out"},
 		{"PutSchedule", job(`"idempotencyKey":"x"`), InvalidArgument, `schedule.job.idempotency_key is "x"; leave it out`},
 		{"PutSchedule", job(`"insertFront":true`), InvalidArgument, "schedule.job.insert_front is true; leave it out"},
-		{"PutSchedule", job(`"coordinator":"ä"`), InvalidArgument, "schedule.job.coordinator"},
+		{"PutSchedule", job(`"coordinator":"ä"`), InvalidArgument, `"ä" at byte 0 is none of them`},
 		{"GetSchedule", `{"name":"none"}`, UnknownSchedule, "no schedule none"},
 		{"PauseSchedule", `{"name":"none"}`, UnknownSchedule, "no schedule none"},
 		{"ResumeSchedule", `{"name":"none"}`, UnknownSchedule, "no schedule none"},

@@ -3,6 +3,7 @@ package rpc
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 
@@ -116,10 +117,16 @@ func (f *fields) longName(field, value string) {
 	for i := range len(value) {
 		if !longNameByte(value[i]) {
 			f.wrong(field, strconv.Quote(value), "give a name of 1 to "+strconv.Itoa(maxTextBytes)+" letters A-Z a-z, digits and _ - . /; "+
-				strconv.QuoteToASCII(value[i:i+1])+" at byte "+strconv.Itoa(i)+" is none of them")
+				strconv.Quote(runeAt(value, i))+" at byte "+strconv.Itoa(i)+" is none of them")
 			return
 		}
 	}
+}
+
+// runeAt is the character that begins at a byte.
+func runeAt(value string, i int) string {
+	_, size := utf8.DecodeRuneInString(value[i:])
+	return value[i : i+size]
 }
 
 func longNameByte(c byte) bool {

@@ -161,6 +161,8 @@ func checkList(r *v1.ListRequest) error {
 }
 
 func (f *fields) filter(r *v1.JobFilter) {
+	// A caller of a later version narrowed the filter in a way that this node would not see.
+	f.check(len(r.ProtoReflect().GetUnknown()) == 0, "filter", "with a field that this node does not know", "leave it out, or ask a node of your version")
 	f.queue("filter.queue", r.GetQueue())
 	f.text("filter.user", r.GetUser(), maxTextBytes)
 	f.text("filter.kind", r.GetKind(), maxTextBytes)
@@ -175,6 +177,7 @@ func (f *fields) filter(r *v1.JobFilter) {
 	f.check(r.GetEnqueuedBeforeMs() == 0 || r.GetEnqueuedFromMs() < r.GetEnqueuedBeforeMs(), "filter.enqueued_before_ms",
 		strconv.FormatInt(r.GetEnqueuedBeforeMs(), 10), "give a time after enqueued_from_ms, "+strconv.FormatInt(r.GetEnqueuedFromMs(), 10))
 	f.idPrefix("filter.id_prefix", r.GetIdPrefix())
+	f.longName("filter.schedule", r.GetSchedule())
 }
 
 // idPrefix: the first digits of a job's id; empty is allowed.
@@ -192,9 +195,7 @@ func (f *fields) idPrefix(field, value string) {
 func checkMany(filter *v1.JobFilter, limit int32, done string, from []v1.JobState) error {
 	var f fields
 	f.check(proto.Size(filter) > 0, "filter", "empty, which would match every job", "set at least one field of it: queue, user, kind, states, labels, "+
-		"enqueued_from_ms, enqueued_before_ms or id_prefix")
-	// A caller of a later version narrowed the filter in a way that this node would not see.
-	f.check(len(filter.ProtoReflect().GetUnknown()) == 0, "filter", "with a field that this node does not know", "leave it out, or ask a node of your version")
+		"enqueued_from_ms, enqueued_before_ms, id_prefix or schedule")
 	f.filter(filter)
 	names := make([]string, len(from))
 	for i, state := range from {

@@ -12,6 +12,7 @@ const (
 	maxZoneBytes        = 64
 	maxDescriptionBytes = 1 << 10
 	mostInstances       = 1000
+	mostShownInstances  = 100
 	// mostBackfilled fire times in one call.
 	mostBackfilled = 1000
 )
@@ -27,6 +28,7 @@ func checkPutSchedule(r *v1.PutScheduleRequest) error {
 	f.check(schedule.GetJob() != nil, "schedule.job", "missing", `give the job that each fire enqueues, at least {"kind":"..."}`)
 	f.requiredText("schedule.job.kind", schedule.GetJob().GetKind(), maxTextBytes, "it names the handler that runs the job")
 	f.template("schedule.job", schedule.GetJob())
+	f.check(!r.GetCreateOnly() || r.GetExpectedRevision() == 0, "create_only", "given together with expected_revision", "give one of the two: a schedule that is new has no revision")
 	f.repeat("repeat", r.GetRepeat())
 	return f.result()
 }
@@ -63,6 +65,13 @@ func (f *fields) template(at string, job *v1.NewJob) {
 	f.check(job.GetRunAtMs() == 0, at+".run_at_ms", decimal(job.GetRunAtMs()), `leave it out: the schedule says when its jobs run; "@at ..." runs once`)
 	f.check(job.GetIdempotencyKey() == "", at+".idempotency_key", strconv.Quote(job.GetIdempotencyKey()), "leave it out: each fire time runs at most once already")
 	f.check(!job.GetInsertFront(), at+".insert_front", "true", "leave it out, and give a priority")
+}
+
+func checkGetSchedule(r *v1.GetScheduleRequest) error {
+	var f fields
+	f.requiredLongName("name", r.GetName(), "schedule")
+	f.between("instances", int64(r.GetInstances()), 0, mostShownInstances, "instances to show (0: none)")
+	return f.result()
 }
 
 func checkScheduleName(name string, repeat *v1.Repeat) error {

@@ -1787,7 +1787,9 @@ type JobFilter struct {
 	EnqueuedFromMs   int64 `protobuf:"varint,6,opt,name=enqueued_from_ms,json=enqueuedFromMs,proto3" json:"enqueued_from_ms,omitempty"`
 	EnqueuedBeforeMs int64 `protobuf:"varint,7,opt,name=enqueued_before_ms,json=enqueuedBeforeMs,proto3" json:"enqueued_before_ms,omitempty"`
 	// id_prefix: jobs whose id in decimal digits begins with it.
-	IdPrefix      string `protobuf:"bytes,8,opt,name=id_prefix,json=idPrefix,proto3" json:"id_prefix,omitempty"`
+	IdPrefix string `protobuf:"bytes,8,opt,name=id_prefix,json=idPrefix,proto3" json:"id_prefix,omitempty"`
+	// schedule of this name made them; it need not exist any longer. A job that was run again by hand is none of it.
+	Schedule      string `protobuf:"bytes,9,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1874,6 +1876,13 @@ func (x *JobFilter) GetEnqueuedBeforeMs() int64 {
 func (x *JobFilter) GetIdPrefix() string {
 	if x != nil {
 		return x.IdPrefix
+	}
+	return ""
+}
+
+func (x *JobFilter) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
 	}
 	return ""
 }
@@ -3703,7 +3712,7 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\await_ms\x18\x02 \x01(\x03R\x06waitMs\"H\n" +
 	"\fWaitResponse\x12\"\n" +
 	"\x03job\x18\x01 \x01(\v2\x10.fairlane.v1.JobR\x03job\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\xe4\x02\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\x80\x03\n" +
 	"\tJobFilter\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
@@ -3712,7 +3721,8 @@ const file_fairlane_v1_job_proto_rawDesc = "" +
 	"\x06labels\x18\x05 \x03(\v2\".fairlane.v1.JobFilter.LabelsEntryR\x06labels\x12(\n" +
 	"\x10enqueued_from_ms\x18\x06 \x01(\x03R\x0eenqueuedFromMs\x12,\n" +
 	"\x12enqueued_before_ms\x18\a \x01(\x03R\x10enqueuedBeforeMs\x12\x1b\n" +
-	"\tid_prefix\x18\b \x01(\tR\bidPrefix\x1a9\n" +
+	"\tid_prefix\x18\b \x01(\tR\bidPrefix\x12\x1a\n" +
+	"\bschedule\x18\t \x01(\tR\bschedule\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"v\n" +

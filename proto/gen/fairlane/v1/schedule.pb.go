@@ -625,8 +625,10 @@ type PutScheduleRequest struct {
 	// expected_revision: refuse if it is another; 0: any.
 	ExpectedRevision uint64 `protobuf:"varint,2,opt,name=expected_revision,json=expectedRevision,proto3" json:"expected_revision,omitempty"`
 	// dry_run: check, and say what would change.
-	DryRun        bool    `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	Repeat        *Repeat `protobuf:"bytes,4,opt,name=repeat,proto3" json:"repeat,omitempty"`
+	DryRun bool    `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	Repeat *Repeat `protobuf:"bytes,4,opt,name=repeat,proto3" json:"repeat,omitempty"`
+	// create_only: refuse if there is one of this name with another definition.
+	CreateOnly    bool `protobuf:"varint,5,opt,name=create_only,json=createOnly,proto3" json:"create_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -687,6 +689,13 @@ func (x *PutScheduleRequest) GetRepeat() *Repeat {
 		return x.Repeat
 	}
 	return nil
+}
+
+func (x *PutScheduleRequest) GetCreateOnly() bool {
+	if x != nil {
+		return x.CreateOnly
+	}
+	return false
 }
 
 type PutScheduleResponse struct {
@@ -1385,8 +1394,11 @@ func (x *BackfillScheduleResponse) GetPosition() *Position {
 }
 
 type GetScheduleRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// instances: show so many of its jobs that are not over, at most 100; default: none. Every live claim is looked at for them, and 1,000,000
+	// jobs that wait at most.
+	Instances     int32 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1428,10 +1440,20 @@ func (x *GetScheduleRequest) GetName() string {
 	return ""
 }
 
+func (x *GetScheduleRequest) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
 type GetScheduleResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Status        *ScheduleStatus        `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
-	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status *ScheduleStatus        `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	Index  uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// instances: jobs that count for max_instances, those with a worker first, oldest first; then those that wait, newest first. A cancelled one
+	// counts until its worker has let go of it. Without payloads.
+	Instances     []*Job `protobuf:"bytes,3,rep,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1478,6 +1500,13 @@ func (x *GetScheduleResponse) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+func (x *GetScheduleResponse) GetInstances() []*Job {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
 }
 
 type ListSchedulesRequest struct {
@@ -2509,12 +2538,14 @@ const file_fairlane_v1_schedule_proto_rawDesc = "" +
 	"\fmost_late_ms\x18\b \x01(\x03R\n" +
 	"mostLateMs\x12 \n" +
 	"\fmean_late_ms\x18\t \x01(\x03R\n" +
-	"meanLateMs\"\xba\x01\n" +
+	"meanLateMs\"\xdb\x01\n" +
 	"\x12PutScheduleRequest\x121\n" +
 	"\bschedule\x18\x01 \x01(\v2\x15.fairlane.v1.ScheduleR\bschedule\x12+\n" +
 	"\x11expected_revision\x18\x02 \x01(\x04R\x10expectedRevision\x12\x17\n" +
 	"\adry_run\x18\x03 \x01(\bR\x06dryRun\x12+\n" +
-	"\x06repeat\x18\x04 \x01(\v2\x13.fairlane.v1.RepeatR\x06repeat\"\xb9\x02\n" +
+	"\x06repeat\x18\x04 \x01(\v2\x13.fairlane.v1.RepeatR\x06repeat\x12\x1f\n" +
+	"\vcreate_only\x18\x05 \x01(\bR\n" +
+	"createOnly\"\xb9\x02\n" +
 	"\x13PutScheduleResponse\x123\n" +
 	"\x06change\x18\x01 \x01(\x0e2\x1b.fairlane.v1.ScheduleChangeR\x06change\x123\n" +
 	"\x06status\x18\x02 \x01(\v2\x1b.fairlane.v1.ScheduleStatusR\x06status\x12-\n" +
@@ -2558,12 +2589,14 @@ const file_fairlane_v1_schedule_proto_rawDesc = "" +
 	"\x06repeat\x18\x05 \x01(\v2\x13.fairlane.v1.RepeatR\x06repeat\"c\n" +
 	"\x18BackfillScheduleResponse\x12\x14\n" +
 	"\x05ticks\x18\x01 \x01(\x03R\x05ticks\x121\n" +
-	"\bposition\x18\x02 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"(\n" +
+	"\bposition\x18\x02 \x01(\v2\x15.fairlane.v1.PositionR\bposition\"F\n" +
 	"\x12GetScheduleRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"`\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tinstances\x18\x02 \x01(\x05R\tinstances\"\x90\x01\n" +
 	"\x13GetScheduleResponse\x123\n" +
 	"\x06status\x18\x01 \x01(\v2\x1b.fairlane.v1.ScheduleStatusR\x06status\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"y\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12.\n" +
+	"\tinstances\x18\x03 \x03(\v2\x10.fairlane.v1.JobR\tinstances\"y\n" +
 	"\x14ListSchedulesRequest\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x1d\n" +
@@ -2749,45 +2782,46 @@ var file_fairlane_v1_schedule_proto_depIdxs = []int32{
 	37, // 23: fairlane.v1.BackfillScheduleRequest.repeat:type_name -> fairlane.v1.Repeat
 	38, // 24: fairlane.v1.BackfillScheduleResponse.position:type_name -> fairlane.v1.Position
 	4,  // 25: fairlane.v1.GetScheduleResponse.status:type_name -> fairlane.v1.ScheduleStatus
-	4,  // 26: fairlane.v1.ListSchedulesResponse.schedules:type_name -> fairlane.v1.ScheduleStatus
-	25, // 27: fairlane.v1.ListTicksResponse.ticks:type_name -> fairlane.v1.Tick
-	26, // 28: fairlane.v1.ListTicksResponse.waiting:type_name -> fairlane.v1.WaitingTick
-	3,  // 29: fairlane.v1.PreviewScheduleRequest.schedule:type_name -> fairlane.v1.Schedule
-	29, // 30: fairlane.v1.PreviewScheduleResponse.ticks:type_name -> fairlane.v1.PreviewedTick
-	32, // 31: fairlane.v1.ListCoordinatorsResponse.coordinators:type_name -> fairlane.v1.Coordinator
-	4,  // 32: fairlane.v1.Coordinator.members:type_name -> fairlane.v1.ScheduleStatus
-	39, // 33: fairlane.v1.Coordinator.line:type_name -> fairlane.v1.Job
-	39, // 34: fairlane.v1.Coordinator.running:type_name -> fairlane.v1.Job
-	32, // 35: fairlane.v1.GetCoordinatorResponse.coordinator:type_name -> fairlane.v1.Coordinator
-	6,  // 36: fairlane.v1.ScheduleService.PutSchedule:input_type -> fairlane.v1.PutScheduleRequest
-	9,  // 37: fairlane.v1.ScheduleService.DeleteSchedule:input_type -> fairlane.v1.DeleteScheduleRequest
-	11, // 38: fairlane.v1.ScheduleService.PauseSchedule:input_type -> fairlane.v1.PauseScheduleRequest
-	13, // 39: fairlane.v1.ScheduleService.ResumeSchedule:input_type -> fairlane.v1.ResumeScheduleRequest
-	15, // 40: fairlane.v1.ScheduleService.TriggerSchedule:input_type -> fairlane.v1.TriggerScheduleRequest
-	17, // 41: fairlane.v1.ScheduleService.BackfillSchedule:input_type -> fairlane.v1.BackfillScheduleRequest
-	19, // 42: fairlane.v1.ScheduleService.GetSchedule:input_type -> fairlane.v1.GetScheduleRequest
-	21, // 43: fairlane.v1.ScheduleService.ListSchedules:input_type -> fairlane.v1.ListSchedulesRequest
-	23, // 44: fairlane.v1.ScheduleService.ListTicks:input_type -> fairlane.v1.ListTicksRequest
-	27, // 45: fairlane.v1.ScheduleService.PreviewSchedule:input_type -> fairlane.v1.PreviewScheduleRequest
-	30, // 46: fairlane.v1.ScheduleService.ListCoordinators:input_type -> fairlane.v1.ListCoordinatorsRequest
-	33, // 47: fairlane.v1.ScheduleService.GetCoordinator:input_type -> fairlane.v1.GetCoordinatorRequest
-	7,  // 48: fairlane.v1.ScheduleService.PutSchedule:output_type -> fairlane.v1.PutScheduleResponse
-	10, // 49: fairlane.v1.ScheduleService.DeleteSchedule:output_type -> fairlane.v1.DeleteScheduleResponse
-	12, // 50: fairlane.v1.ScheduleService.PauseSchedule:output_type -> fairlane.v1.PauseScheduleResponse
-	14, // 51: fairlane.v1.ScheduleService.ResumeSchedule:output_type -> fairlane.v1.ResumeScheduleResponse
-	16, // 52: fairlane.v1.ScheduleService.TriggerSchedule:output_type -> fairlane.v1.TriggerScheduleResponse
-	18, // 53: fairlane.v1.ScheduleService.BackfillSchedule:output_type -> fairlane.v1.BackfillScheduleResponse
-	20, // 54: fairlane.v1.ScheduleService.GetSchedule:output_type -> fairlane.v1.GetScheduleResponse
-	22, // 55: fairlane.v1.ScheduleService.ListSchedules:output_type -> fairlane.v1.ListSchedulesResponse
-	24, // 56: fairlane.v1.ScheduleService.ListTicks:output_type -> fairlane.v1.ListTicksResponse
-	28, // 57: fairlane.v1.ScheduleService.PreviewSchedule:output_type -> fairlane.v1.PreviewScheduleResponse
-	31, // 58: fairlane.v1.ScheduleService.ListCoordinators:output_type -> fairlane.v1.ListCoordinatorsResponse
-	34, // 59: fairlane.v1.ScheduleService.GetCoordinator:output_type -> fairlane.v1.GetCoordinatorResponse
-	48, // [48:60] is the sub-list for method output_type
-	36, // [36:48] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	39, // 26: fairlane.v1.GetScheduleResponse.instances:type_name -> fairlane.v1.Job
+	4,  // 27: fairlane.v1.ListSchedulesResponse.schedules:type_name -> fairlane.v1.ScheduleStatus
+	25, // 28: fairlane.v1.ListTicksResponse.ticks:type_name -> fairlane.v1.Tick
+	26, // 29: fairlane.v1.ListTicksResponse.waiting:type_name -> fairlane.v1.WaitingTick
+	3,  // 30: fairlane.v1.PreviewScheduleRequest.schedule:type_name -> fairlane.v1.Schedule
+	29, // 31: fairlane.v1.PreviewScheduleResponse.ticks:type_name -> fairlane.v1.PreviewedTick
+	32, // 32: fairlane.v1.ListCoordinatorsResponse.coordinators:type_name -> fairlane.v1.Coordinator
+	4,  // 33: fairlane.v1.Coordinator.members:type_name -> fairlane.v1.ScheduleStatus
+	39, // 34: fairlane.v1.Coordinator.line:type_name -> fairlane.v1.Job
+	39, // 35: fairlane.v1.Coordinator.running:type_name -> fairlane.v1.Job
+	32, // 36: fairlane.v1.GetCoordinatorResponse.coordinator:type_name -> fairlane.v1.Coordinator
+	6,  // 37: fairlane.v1.ScheduleService.PutSchedule:input_type -> fairlane.v1.PutScheduleRequest
+	9,  // 38: fairlane.v1.ScheduleService.DeleteSchedule:input_type -> fairlane.v1.DeleteScheduleRequest
+	11, // 39: fairlane.v1.ScheduleService.PauseSchedule:input_type -> fairlane.v1.PauseScheduleRequest
+	13, // 40: fairlane.v1.ScheduleService.ResumeSchedule:input_type -> fairlane.v1.ResumeScheduleRequest
+	15, // 41: fairlane.v1.ScheduleService.TriggerSchedule:input_type -> fairlane.v1.TriggerScheduleRequest
+	17, // 42: fairlane.v1.ScheduleService.BackfillSchedule:input_type -> fairlane.v1.BackfillScheduleRequest
+	19, // 43: fairlane.v1.ScheduleService.GetSchedule:input_type -> fairlane.v1.GetScheduleRequest
+	21, // 44: fairlane.v1.ScheduleService.ListSchedules:input_type -> fairlane.v1.ListSchedulesRequest
+	23, // 45: fairlane.v1.ScheduleService.ListTicks:input_type -> fairlane.v1.ListTicksRequest
+	27, // 46: fairlane.v1.ScheduleService.PreviewSchedule:input_type -> fairlane.v1.PreviewScheduleRequest
+	30, // 47: fairlane.v1.ScheduleService.ListCoordinators:input_type -> fairlane.v1.ListCoordinatorsRequest
+	33, // 48: fairlane.v1.ScheduleService.GetCoordinator:input_type -> fairlane.v1.GetCoordinatorRequest
+	7,  // 49: fairlane.v1.ScheduleService.PutSchedule:output_type -> fairlane.v1.PutScheduleResponse
+	10, // 50: fairlane.v1.ScheduleService.DeleteSchedule:output_type -> fairlane.v1.DeleteScheduleResponse
+	12, // 51: fairlane.v1.ScheduleService.PauseSchedule:output_type -> fairlane.v1.PauseScheduleResponse
+	14, // 52: fairlane.v1.ScheduleService.ResumeSchedule:output_type -> fairlane.v1.ResumeScheduleResponse
+	16, // 53: fairlane.v1.ScheduleService.TriggerSchedule:output_type -> fairlane.v1.TriggerScheduleResponse
+	18, // 54: fairlane.v1.ScheduleService.BackfillSchedule:output_type -> fairlane.v1.BackfillScheduleResponse
+	20, // 55: fairlane.v1.ScheduleService.GetSchedule:output_type -> fairlane.v1.GetScheduleResponse
+	22, // 56: fairlane.v1.ScheduleService.ListSchedules:output_type -> fairlane.v1.ListSchedulesResponse
+	24, // 57: fairlane.v1.ScheduleService.ListTicks:output_type -> fairlane.v1.ListTicksResponse
+	28, // 58: fairlane.v1.ScheduleService.PreviewSchedule:output_type -> fairlane.v1.PreviewScheduleResponse
+	31, // 59: fairlane.v1.ScheduleService.ListCoordinators:output_type -> fairlane.v1.ListCoordinatorsResponse
+	34, // 60: fairlane.v1.ScheduleService.GetCoordinator:output_type -> fairlane.v1.GetCoordinatorResponse
+	49, // [49:61] is the sub-list for method output_type
+	37, // [37:49] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_fairlane_v1_schedule_proto_init() }

@@ -74,7 +74,7 @@ const (
 // ScheduleServiceClient is a client for the fairlane.v1.ScheduleService service.
 type ScheduleServiceClient interface {
 	// PutSchedule makes a schedule, or changes one of this name. The same definition again changes nothing, so it may be sent at every start of
-	// a program. A change keeps pause, running jobs, waiting ticks and history, and starts the grid anew.
+	// a program. A change keeps pause, running jobs, waiting ticks and history; its times too, unless it changes them.
 	PutSchedule(context.Context, *v1.PutScheduleRequest) (*v1.PutScheduleResponse, error)
 	DeleteSchedule(context.Context, *v1.DeleteScheduleRequest) (*v1.DeleteScheduleResponse, error)
 	// PauseSchedule stops its fires. Jobs that wait or run, waiting ticks and triggers go on.
@@ -318,7 +318,7 @@ func (c *scheduleServiceClient) GetCoordinator(ctx context.Context, req *v1.GetC
 // ScheduleServiceHandler is an implementation of the fairlane.v1.ScheduleService service.
 type ScheduleServiceHandler interface {
 	// PutSchedule makes a schedule, or changes one of this name. The same definition again changes nothing, so it may be sent at every start of
-	// a program. A change keeps pause, running jobs, waiting ticks and history, and starts the grid anew.
+	// a program. A change keeps pause, running jobs, waiting ticks and history; its times too, unless it changes them.
 	PutSchedule(context.Context, *v1.PutScheduleRequest) (*v1.PutScheduleResponse, error)
 	DeleteSchedule(context.Context, *v1.DeleteScheduleRequest) (*v1.DeleteScheduleResponse, error)
 	// PauseSchedule stops its fires. Jobs that wait or run, waiting ticks and triggers go on.
