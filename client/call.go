@@ -24,6 +24,9 @@ type call struct {
 	// not wait on the server for long.
 	nudge <-chan struct{}
 
+	// failed is told of each attempt that was not answered; nil: nobody is.
+	failed func(*Error)
+
 	// first is when the first attempt was sent that may have taken place.
 	first instant
 	// unknown: an attempt was sent of which nobody can say what it did. It never becomes false again.
@@ -59,6 +62,9 @@ func do[Req, Res any](ctx context.Context, k *call, method service[Req, Res], bu
 			k.unknown = true
 		}
 		last = e
+		if k.failed != nil {
+			k.failed(e)
+		}
 		if !k.wait(ctx, target, e) {
 			return nil, k.gaveUp(ctx, last)
 		}

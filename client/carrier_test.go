@@ -181,7 +181,8 @@ func TestStreamOfASilentNode(t *testing.T) {
 		}
 		w.enqueue("a")
 		w.wantState(1, StateSucceeded)
-		if n := w.numbers("Claim"); n[0]+n[1] != n[2]+n[3] {
+		// One may be answered, and its slot claim anew, before the other is sent again.
+		if n := w.numbers("Claim"); !slices.Contains(n[2:], n[0]) || !slices.Contains(n[2:], n[1]) {
 			t.Errorf("claims %v, want both numbers again", n)
 		}
 	})

@@ -273,3 +273,10 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestErrorWithoutReason: a call that nobody answered says why, and nothing else.
+func TestErrorWithoutReason(t *testing.T) {
+	if got := (&Error{cause: errors.New("connection refused")}).Error(); got != "fairlane: connection refused" {
+		t.Errorf("got %q", got)
+	}
+}

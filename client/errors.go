@@ -104,7 +104,7 @@ func (e *Error) Error() string {
 		text += " [" + e.Code + "]"
 	}
 	if e.cause != nil && e.Message == "" {
-		text += ": " + e.cause.Error()
+		text = strings.TrimPrefix(text+": "+e.cause.Error(), ": ") // no answer has no reason
 	}
 	return "fairlane: " + text
 }

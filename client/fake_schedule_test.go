@@ -37,6 +37,9 @@ func (f *fake) PutSchedule(ctx context.Context, r *fairlanev1.PutScheduleRequest
 		if want := r.ExpectedRevision; want != 0 && want != old.status().GetRevision() {
 			return nil, true, wireError(ErrStaleRevision, "", 0)
 		}
+		if r.CreateOnly && old != nil && !proto.Equal(old.Schedule, normal) {
+			return nil, true, wireError(ErrStaleRevision, "", 0)
+		}
 		res := &fairlanev1.PutScheduleResponse{Normal: normal, Change: fairlanev1.ScheduleChange_SCHEDULE_CHANGE_UNCHANGED,
 			Status: proto.CloneOf(old.status())}
 		status := &fairlanev1.ScheduleStatus{Schedule: normal, Revision: old.status().GetRevision() + 1}

@@ -73,12 +73,29 @@ func (w *Worker) run(ctx context.Context) error {
 	}
 }
 
+// unserved says that no node answers, once that has lasted for a moment and then from time to time: else a worker with a wrong address waits and nobody
+// knows why.
+func (w *Worker) unserved() func(*Error) {
+	began, next := w.client.clock.now(), unservedFirst
+	return func(e *Error) {
+		if waited := w.client.clock.now().since(began); waited >= next {
+			next = waited + unservedAgain
+			w.config.logger.Warn("no node takes this worker, trying on", "endpoints", w.client.nodes.named(), "waited", waited.Round(time.Second), "err", e)
+		}
+	}
+}
+
+const (
+	unservedFirst = 2 * time.Second
+	unservedAgain = 30 * time.Second
+)
+
 // register makes a session. The nonce is new: the answer that an old one would give is about a session that is over.
 func (w *Worker) register(ctx context.Context) (*life, error) {
 	ctx, cancel := w.client.bound(ctx)
 	defer cancel()
 	nonce := newNonce()
-	k := &call{client: w.client, limit: attemptLimit, harmless: true}
+	k := &call{client: w.client, limit: attemptLimit, harmless: true, failed: w.unserved()}
 	res, err := do(ctx, k, registerWorker, func(bool) *fairlanev1.RegisterRequest {
 		return &fairlanev1.RegisterRequest{Name: w.config.name, Nonce: nonce, Lanes: w.config.lanes,
 			FormerGone: w.config.formerGone, User: w.config.user}
@@ -128,11 +145,12 @@ func (l *life) live(ctx context.Context) error {
 	}
 	taking, stopTaking := context.WithCancel(l.ctx)
 	defer stopTaking()
-	err := l.declare(ctx)
+	declared, err := l.declare(ctx)
 	if err != nil {
 		return l.refused(err)
 	}
-	if len(l.worker.declared) == 0 { // else ctx or the life has ended meanwhile
+	if declared {
+		l.aux.Go(func() { l.declareLate(taking) })
 		for _, n := range l.list {
 			l.lanes.Go(func() { n.run(taking) })
 		}

@@ -63,6 +63,16 @@ func newNodes(client connect.HTTPClient, endpoints []string) (*nodes, error) {
 	return n, nil
 }
 
+// named addresses, those that were given.
+func (n *nodes) named() (out []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, node := range n.list[:n.given] {
+		out = append(out, node.url)
+	}
+	return out
+}
+
 // baseURL accepts host:port and http(s) URLs.
 func baseURL(endpoint, scheme string) (string, error) {
 	text := strings.TrimSpace(endpoint)

@@ -2,7 +2,9 @@ package fairlane
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	fairlanev1 "github.com/fairlane-scheduler/fairlane/proto/gen/fairlane/v1"
 )
@@ -11,8 +13,9 @@ import (
 type ScheduleOption func(*scheduleCall)
 
 type scheduleCall struct {
-	revision uint64
-	dryRun   bool
+	revision   uint64
+	createOnly bool
+	dryRun     bool
 }
 
 // ExpectRevision refuses a put or a delete with ErrStaleRevision when the schedule has another revision, so that what others changed
@@ -20,6 +23,10 @@ type scheduleCall struct {
 func ExpectRevision(revision uint64) ScheduleOption {
 	return func(c *scheduleCall) { c.revision = revision }
 }
+
+// CreateOnly refuses a put with ErrStaleRevision when there is a schedule of this name with another definition: what somebody else has made is
+// not written over.
+func CreateOnly() ScheduleOption { return func(c *scheduleCall) { c.createOnly = true } }
 
 // DryRun checks a put, or counts the times of a backfill, and changes nothing.
 func DryRun() ScheduleOption { return func(c *scheduleCall) { c.dryRun = true } }
@@ -60,7 +67,7 @@ func (c *Client) PutSchedule(ctx context.Context, s Schedule, job NewJob, option
 	}
 	how := newScheduleCall(options)
 	build := func(r *fairlanev1.Repeat) *fairlanev1.PutScheduleRequest {
-		return &fairlanev1.PutScheduleRequest{Schedule: m, ExpectedRevision: how.revision, DryRun: how.dryRun, Repeat: r}
+		return &fairlanev1.PutScheduleRequest{Schedule: m, ExpectedRevision: how.revision, CreateOnly: how.createOnly, DryRun: how.dryRun, Repeat: r}
 	}
 	var res *fairlanev1.PutScheduleResponse
 	if how.dryRun {
@@ -97,7 +104,8 @@ type declared struct {
 }
 
 // Declare makes Run put the schedule once it is connected and before it takes a job. Every replica of a program may declare the same: it changes
-// nothing then. A refusal ends Run. It panics when the worker has declared one of this name already, or runs.
+// nothing then. A refusal ends Run, except ErrStateFull: then the worker works, so that there is room again, and tries on. It panics when the worker
+// has declared one of this name already, or runs.
 func (w *Worker) Declare(s Schedule, job NewJob) {
 	for _, d := range w.declared {
 		if d.schedule.Name == s.Name {
@@ -120,24 +128,57 @@ func (w *Worker) checkDeclared() error {
 	return nil
 }
 
-// declare puts what the worker declared, once for all its lives. The end of ctx or of the life is no error of it.
-func (l *life) declare(ctx context.Context) error {
+// declare puts what the worker declared, once for all its lives. done is false when ctx or the life ended meanwhile, which is no error of it.
+func (l *life) declare(ctx context.Context) (done bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(l.ctx, cancel)()
+	err = l.declareAll(ctx)
+	if ctx.Err() != nil {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// declareAll leaves in the worker's list what there is no room for; at an error what is not put yet before it, beginning with what failed.
+func (l *life) declareAll(ctx context.Context) error {
+	var full []declared
 	w := l.worker
+	defer func() { w.declared = append(w.declared, full...) }()
 	for len(w.declared) > 0 {
 		d := w.declared[0]
 		err := l.declareOne(ctx, d)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrStateFull):
+			l.logger.Warn("schedule not declared, it is tried again", "schedule", d.schedule.Name, "err", err)
+			full = append(full, d)
+		case err != nil:
 			return fmt.Errorf("declare schedule %q: %w", d.schedule.Name, err)
 		}
 		w.declared = w.declared[1:]
 	}
 	return nil
+}
+
+// The pause between tries to declare what there was no room for doubles from the first to the most.
+const (
+	declarePauseFirst = 5 * time.Second
+	declarePauseMost  = time.Minute
+)
+
+// declareLate tries on while the worker works: it may be the one that makes room.
+func (l *life) declareLate(ctx context.Context) {
+	for pause := declarePauseFirst; len(l.worker.declared) > 0; pause = min(2*pause, declarePauseMost) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		if err := l.declareAll(ctx); err != nil && ctx.Err() == nil {
+			l.logger.Error("schedule not declared", "err", err)
+			l.worker.declared = l.worker.declared[1:]
+		}
+	}
 }
 
 // declareOne looks first: what is there already, which is usual, costs no log entry then; and a change is logged field by field.

@@ -3,6 +3,7 @@ package fairlane
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -103,6 +104,11 @@ func TestPutSchedule(t *testing.T) {
 		}
 		_, err = put("@weekly", ExpectRevision(1))
 		wantErr(t, err, ErrStaleRevision)
+		_, err = put("@monthly", CreateOnly())
+		wantErr(t, err, ErrStaleRevision)
+		if res, err = put("@hourly", CreateOnly()); err != nil || res.Updated || res.Info.GetRevision() != 2 {
+			t.Errorf("the same: %+v, %v", res, err)
+		}
 		_, err = put("")
 		wantErr(t, err, ErrInvalidArgument)
 	})
@@ -209,12 +215,12 @@ func TestDeclareRefused(t *testing.T) {
 		worker.Declare(nightly, NewJob{Kind: "k"})
 		w.faults(func(s seen) fault {
 			if s.method == "PutSchedule" && s.number != 0 {
-				return fault{refuse: ErrStateFull}
+				return fault{refuse: ErrNeverFires}
 			}
 			return fault{}
 		})
 		err := worker.Run(t.Context())
-		if !errors.Is(err, ErrStateFull) || !strings.HasPrefix(err.Error(), `declare schedule "nightly": `) {
+		if !errors.Is(err, ErrNeverFires) || !strings.HasPrefix(err.Error(), `declare schedule "nightly": `) {
 			t.Errorf("Run gave %v", err)
 		}
 		if len(w.requests("Claim")) != 0 || len(w.requests("Deregister")) != 1 {
@@ -289,4 +295,90 @@ func TestDeclareTwice(t *testing.T) {
 		}
 	}()
 	w.Declare(nightly, NewJob{Kind: "other"})
+}
+
+// TestDeclareWithoutRoom: workers work off what fills the cluster, so a schedule for which there is no room yet does not keep them from it.
+func TestDeclareWithoutRoom(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.enqueue("a")
+		worker := NewWorker(w.client, Lanes("a:1"), Observe(w.observe))
+		worker.HandleRest(quick)
+		worker.Declare(nightly, NewJob{Kind: "k"})
+		worker.Declare(Schedule{Name: "other", Spec: "@daily"}, NewJob{Kind: "k"})
+		var full atomic.Bool
+		full.Store(true)
+		w.faults(func(s seen) fault {
+			if s.method == "PutSchedule" && s.number != 0 && full.Load() {
+				return fault{refuse: ErrStateFull}
+			}
+			return fault{}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- worker.Run(ctx) }()
+		advance(2 * time.Second)
+		if w.count(EventFinished) != 1 || len(w.schedules) != 0 {
+			t.Errorf("%d jobs, schedules %v", w.count(EventFinished), w.schedules)
+		}
+		full.Store(false)
+		advance(time.Minute)
+		if w.schedules["nightly"] == nil || w.schedules["other"] == nil {
+			t.Errorf("schedules %v", w.schedules)
+		}
+		cancel()
+		wantErr(t, <-done, nil)
+	})
+}
+
+// TestDeclareLateGoesOn: one that is refused for another reason than room while the worker tries on is given up, and no other is.
+func TestDeclareLateGoesOn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		worker := NewWorker(w.client, Lanes("a:1"))
+		worker.HandleRest(quick)
+		worker.Declare(nightly, NewJob{Kind: "k"})
+		worker.Declare(Schedule{Name: "other", Spec: "@daily"}, NewJob{Kind: "k"})
+		answers := []Reason{ErrStateFull, ErrStateFull, ErrStateFull, ErrInvalidArgument} // to puts of nightly, other, nightly, other
+		var puts atomic.Int64
+		w.faults(func(s seen) fault {
+			if s.method != "PutSchedule" || s.number == 0 {
+				return fault{}
+			}
+			if at := int(puts.Add(1)) - 1; at < len(answers) {
+				return fault{refuse: answers[at]}
+			}
+			return fault{}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- worker.Run(ctx) }()
+		advance(time.Minute)
+		if w.schedules["nightly"] == nil || w.schedules["other"] != nil {
+			t.Errorf("schedules %v", w.schedules)
+		}
+		cancel()
+		wantErr(t, <-done, nil)
+	})
+}
+
+// TestUnservedWorkerSaysSo: where it looks and what comes of it, and not at each try.
+func TestUnservedWorkerSaysSo(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var log lockedBuffer
+		worker := NewWorker(w.client, Lanes("a:1"), WorkerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		worker.HandleRest(quick)
+		w.faults(func(seen) fault { return fault{refuse: ErrNoLeader} })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- worker.Run(ctx) }()
+		advance(time.Second)
+		if text := log.String(); text != "" {
+			t.Errorf("in the first second: %s", text)
+		}
+		advance(40 * time.Second)
+		if text := log.String(); strings.Count(text, "no node takes this worker") != 2 || !strings.Contains(text, "http://n1:1") || !strings.Contains(text, "no leader") {
+			t.Errorf("in 41 s:\n%s", text)
+		}
+		cancel()
+		wantErr(t, <-done, nil)
+	})
 }
