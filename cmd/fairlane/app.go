@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -35,7 +36,7 @@ type app struct {
 	httpClient *http.Client
 
 	mu     sync.Mutex
-	atExit []func() // last first, when a second signal ends the process at once
+	atExit []*func() // last first, when a second signal ends the process at once
 }
 
 func newApp(in io.Reader, out, err io.Writer, env config.Lookup) *app {
@@ -104,12 +105,12 @@ var errInterrupted = errors.New("interrupted by a signal")
 func (a *app) onAbort(f func()) (done func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i := len(a.atExit)
-	a.atExit = append(a.atExit, f)
+	this := &f
+	a.atExit = append(a.atExit, this)
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.atExit[i] = nil
+		a.atExit = slices.DeleteFunc(a.atExit, func(one *func()) bool { return one == this })
 	}
 }
 
@@ -117,8 +118,6 @@ func (a *app) abort() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := len(a.atExit) - 1; i >= 0; i-- {
-		if a.atExit[i] != nil {
-			a.atExit[i]()
-		}
+		(*a.atExit[i])()
 	}
 }

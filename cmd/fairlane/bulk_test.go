@@ -12,12 +12,12 @@ import (
 
 // TestFilterFlags: every flag of the filter becomes its field, in lists and in bulk changes.
 func TestFilterFlags(t *testing.T) {
-	flags := "--queue q --user u --kind k --state failed,timed_out --label a=1 --label b=2 --since 2026-11-24T10:00:00Z --until 2026-11-24T12:00:00+01:00 --id-prefix 12"
+	flags := "--queue q --user u --kind k --state failed,timed_out --label a=1 --label b=2 --since 2026-11-24T10:00:00Z --until 2026-11-24T12:00:00+01:00 --id-prefix 12 --schedule reports/north"
 	want := &fairlanev1.JobFilter{
 		Queue: "q", User: "u", Kind: "k", States: []fairlanev1.JobState{fairlanev1.JobState_JOB_STATE_FAILED, fairlanev1.JobState_JOB_STATE_TIMED_OUT},
 		Labels:         map[string]string{"a": "1", "b": "2"},
 		EnqueuedFromMs: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC).UnixMilli(), EnqueuedBeforeMs: time.Date(2026, 11, 24, 11, 0, 0, 0, time.UTC).UnixMilli(),
-		IdPrefix: "12",
+		IdPrefix: "12", Schedule: "reports/north",
 	}
 	for _, verb := range []string{"job list --before 9", "job retry --all-matching --yes", "job cancel --all-matching --yes"} {
 		f := &fakeNode{}

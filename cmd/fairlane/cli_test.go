@@ -123,7 +123,7 @@ func TestUsageErrors(t *testing.T) {
 		{args: "schedule put n --spec @daily --kind k --catch-up none", want: `--catch-up "none": want "latest", "all" or "skip"`},
 		{args: "schedule put n --spec @daily --kind k --max-instances 0", want: `--max-instances "0": want 1 to 1000`},
 		{args: "schedule put n --spec @daily --kind k --start tomorrow", want: `--start "tomorrow": want a time with its offset`},
-		{args: "schedule put n --spec @daily --kind k --memory 5MB", want: `--memory "5MB": want a whole number of KiB`},
+		{args: "schedule put n --spec @daily --kind k --memory 5MB", want: `--memory "5MB": want a whole number of B, KiB`},
 		{args: "schedule put n --spec @daily --kind k --json hello", want: `--json "hello": want JSON, @FILE, or - for the standard input`},
 		{args: "schedule put n --spec @daily --misfire-grce 5s", want: "unknown flag: --misfire-grce"},
 		{args: "schedule delete n", want: "say --yes (nobody can be asked: the input is no terminal)"},

@@ -12,7 +12,9 @@ import (
 
 func newCoordinatorCmd(a *app) *cobra.Command {
 	coordinator := &cobra.Command{Use: "coordinator", Short: "See coordinators, whose jobs run strictly one after the other"}
-	coordinator.AddCommand(newCoordinatorListCmd(a), newCoordinatorGetCmd(a))
+	get := newCoordinatorGetCmd(a)
+	a.suggest("UNKNOWN_COORDINATOR", "coordinator", a.coordinatorNames, get)
+	coordinator.AddCommand(newCoordinatorListCmd(a), get)
 	return coordinator
 }
 

@@ -64,7 +64,10 @@ func (a *app) printEvent(e *fairlanev1.Event) error {
 	}
 	text := fmt.Sprintf("%-14s  %s  %-16s", e.GetId(), instant(e.GetAtMs()), e.GetKind())
 	if e.GetJob() != 0 {
-		text += fmt.Sprintf("  job %d %s", e.GetJob(), stateName(e.GetState()))
+		text += fmt.Sprintf("  job %d", e.GetJob())
+		if e.GetState() != fairlanev1.JobState_JOB_STATE_UNSPECIFIED { // a fire tells of the schedule
+			text += " " + stateName(e.GetState())
+		}
 	}
 	for _, part := range []struct{ name, value string }{{"queue", e.GetQueue()}, {"user", e.GetUser()}, {"worker", e.GetWorker()},
 		{"schedule", e.GetSchedule()}} {

@@ -25,6 +25,8 @@ const (
 	exitJobCancelled = 5 // job wait: cancelled
 	exitJobTimedOut  = 6 // job wait: timed out
 
+	exitDiffers = 7 // schedule put --dry-run --exit-code: there would be changes
+
 	exitFatal  = 70  // a node that must not run any longer; supervisors do not restart it
 	exitAgain  = 75  // a node that ended by itself and may be started again
 	exitSignal = 128 // plus the number of the signal
@@ -108,7 +110,16 @@ type description struct {
 
 // describe takes the sentence and, if it came from the cluster, the stable words out of an error.
 func describe(err error) description {
-	d := description{Message: err.Error(), ExitCode: exitCode(err)}
+	if hinted, ok := errors.AsType[*hintedError](err); ok {
+		d := describe(hinted.error)
+		d.Message += hinted.hint
+		return d
+	}
+	d := description{ExitCode: exitCode(err)}
+	if err == nil {
+		return d
+	}
+	d.Message = err.Error()
 	var sdk *fairlane.Error
 	if errors.As(err, &sdk) {
 		if sdk.Message != "" {

@@ -26,6 +26,8 @@ type fakeSchedules struct {
 	between func(map[string]*fairlanev1.ScheduleStatus) // somebody else's doing after each answer to a dry run
 	over    bool                                        // previews end
 	history *fairlanev1.ListTicksResponse
+	running []*fairlanev1.Job // instances of each schedule
+	ticks   int64             // of each backfill
 }
 
 func (f *fakeSchedules) remembered(req proto.Message) func() {
@@ -93,7 +95,7 @@ func (f *fakeSchedules) PutSchedule(_ context.Context, req *fairlanev1.PutSchedu
 	switch want := req.GetExpectedRevision(); {
 	case want != 0 && old == nil:
 		return nil, noSchedule(d.GetName())
-	case want != 0 && want != old.GetRevision():
+	case want != 0 && want != old.GetRevision(), req.GetCreateOnly() && old != nil && !proto.Equal(old.GetSchedule(), d):
 		return nil, staleRevision(d.GetName())
 	}
 	res := &fairlanev1.PutScheduleResponse{Normal: d, Status: proto.CloneOf(old), Change: fairlanev1.ScheduleChange_SCHEDULE_CHANGE_UPDATED}
@@ -172,7 +174,7 @@ func (f *fakeSchedules) PauseSchedule(_ context.Context, req *fairlanev1.PauseSc
 
 func (f *fakeSchedules) ResumeSchedule(_ context.Context, req *fairlanev1.ResumeScheduleRequest) (*fairlanev1.ResumeScheduleResponse, error) {
 	defer f.remembered(req)()
-	return &fairlanev1.ResumeScheduleResponse{Status: &fairlanev1.ScheduleStatus{Revision: 3, Next: "2026-09-21T16:13:20+02:00"}}, nil
+	return &fairlanev1.ResumeScheduleResponse{Status: &fairlanev1.ScheduleStatus{Revision: 3, NextMs: 1_790_000_000_000}}, nil // without the text, as to each numbered call
 }
 
 func (f *fakeSchedules) TriggerSchedule(_ context.Context, req *fairlanev1.TriggerScheduleRequest) (*fairlanev1.TriggerScheduleResponse, error) {
@@ -185,7 +187,7 @@ func (f *fakeSchedules) TriggerSchedule(_ context.Context, req *fairlanev1.Trigg
 
 func (f *fakeSchedules) BackfillSchedule(_ context.Context, req *fairlanev1.BackfillScheduleRequest) (*fairlanev1.BackfillScheduleResponse, error) {
 	defer f.remembered(req)()
-	return &fairlanev1.BackfillScheduleResponse{Ticks: 7}, nil
+	return &fairlanev1.BackfillScheduleResponse{Ticks: f.ticks}, nil
 }
 
 func (f *fakeSchedules) GetSchedule(_ context.Context, req *fairlanev1.GetScheduleRequest) (*fairlanev1.GetScheduleResponse, error) {
@@ -194,7 +196,7 @@ func (f *fakeSchedules) GetSchedule(_ context.Context, req *fairlanev1.GetSchedu
 	if s == nil {
 		return nil, noSchedule(req.GetName())
 	}
-	return &fairlanev1.GetScheduleResponse{Status: s}, nil
+	return &fairlanev1.GetScheduleResponse{Status: s, Instances: f.running[:min(len(f.running), int(req.GetInstances()))]}, nil
 }
 
 // ListSchedules gives pages of two at most.
@@ -221,8 +223,8 @@ func (f *fakeSchedules) ListTicks(_ context.Context, req *fairlanev1.ListTicksRe
 func (f *fakeSchedules) PreviewSchedule(_ context.Context, req *fairlanev1.PreviewScheduleRequest) (*fairlanev1.PreviewScheduleResponse, error) {
 	defer f.remembered(req)()
 	return &fairlanev1.PreviewScheduleResponse{Words: "at 02:30 every day", Over: f.over, Ticks: []*fairlanev1.PreviewedTick{
-		{FireMs: 1_790_000_000_000, Local: "2027-03-27T02:30:00+01:00"},
-		{FireMs: 1_790_086_400_000, Local: "2027-03-28T03:30:00+02:00", Note: "the clock is set forward from 02:00 to 03:00"},
+		{FireMs: 1_806_111_000_000, Local: "2027-03-27T02:30:00+01:00"},
+		{FireMs: 1_806_197_400_000, Local: "2027-03-28T03:30:00+02:00", Note: "the clock is set forward from 02:00 to 03:00"},
 	}}, nil
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // filterNames are the flags of filterFlags.
-var filterNames = []string{"queue", "user", "kind", "state", "label", "since", "until", "id-prefix"}
+var filterNames = []string{"queue", "user", "kind", "state", "label", "since", "until", "id-prefix", "schedule"}
 
 // filterFlags adds the flags that select jobs. The function given back makes the filter of them.
 func filterFlags(cmd *cobra.Command) func() (*fairlanev1.JobFilter, error) {
@@ -20,6 +20,7 @@ func filterFlags(cmd *cobra.Command) func() (*fairlanev1.JobFilter, error) {
 	f.StringVar(&filter.User, "user", "", "only jobs of this user")
 	f.StringVar(&filter.Kind, "kind", "", "only jobs of this kind")
 	f.StringVar(&filter.IdPrefix, "id-prefix", "", "only jobs whose id begins with these digits")
+	f.StringVar(&filter.Schedule, "schedule", "", "only jobs that the schedule of this `name` made")
 	states := f.StringSlice("state", nil, "only jobs in these `states`")
 	f.StringToStringVar(&filter.Labels, "label", nil, "only jobs with this label, `name=value`; all of them when given several times")
 	since := f.String("since", "", "only jobs enqueued since this `time`: so long ago (2h), or 2026-11-24T18:00:00Z")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -277,12 +278,12 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestSecondSignal: the first signal drains the worker, which waits for its command; the second one ends at once.
+// TestSecondSignal: the first signal drains the worker, which waits for its command; the second one ends both at once, and what the command started.
 func TestSecondSignal(t *testing.T) {
 	dir := t.TempDir()
 	_, api := server(t, filepath.Join(dir, "data"), "raft-wal")
 	begun := filepath.Join(dir, "begun")
-	worker := start(t, "work", "-e", api, "--grace", "10m", "--", "sh", "-c", "echo >"+begun+"; sleep 1000")
+	worker := start(t, "work", "-e", api, "--grace", "10m", "--", "sh", "-c", "sleep 1000 & echo $! >"+begun+".new; mv "+begun+".new "+begun+"; wait")
 	if code, _, errs := (cli{}).run(t, "enqueue", "slow", "-e", api); code != exitOK {
 		t.Fatal(errs)
 	}
@@ -298,6 +299,21 @@ func TestSecondSignal(t *testing.T) {
 	if code := worker.stop(t, syscall.SIGTERM); code != exitSignal+int(syscall.SIGTERM) {
 		t.Errorf("exit code %d; errors: %s", code, worker.err)
 	}
+	text, err := os.ReadFile(begun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what the command started is gone", func() bool { return !runs(left) })
+}
+
+// runs says whether a process does. One that has ended and that nobody waited for does not.
+func runs(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return syscall.Kill(pid, 0) == nil && (err != nil || !strings.Contains(string(stat), ") Z "))
 }
 
 // TestOnAbort: what was registered runs when the process is told to end at once, until it is taken out.

@@ -107,8 +107,11 @@ func (a *app) fill(cmd *cobra.Command, file *config.File) error {
 	if err := config.Apply(cmd.Flags(), settings, a.env, file); err != nil {
 		return err
 	}
-	if a.output != outputTable && a.output != outputJSON {
+	if a.output != outputTable && a.output != outputJSON && (a.output != outputTOML || cmd.Annotations[outputTOML] == "") {
 		err := usagef("--output %q: want table or json", a.output)
+		if a.output == outputTOML {
+			err = usagef("--output toml: only schedule get and schedule list have it; want table or json")
+		}
 		a.output = outputTable
 		return err
 	}

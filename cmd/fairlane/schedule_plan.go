@@ -24,6 +24,7 @@ type plan struct {
 	Schedules []*planStep `json:"schedules"`
 
 	prune       bool
+	expected    uint64 // revision of the one schedule that it changes; 0: any
 	definitions []*schedulefile.Definition
 	client      *fairlane.Client
 	limit       time.Duration // of each call
@@ -38,8 +39,12 @@ type planStep struct {
 	Revision    uint64           `json:"revision"`
 	Differences []planDifference `json:"differences,omitempty"`
 	Warnings    []string         `json:"warnings,omitempty"`
+	// Next fire time, and the one before: of a plan that is only shown, when it changes and the schedule is not paused.
+	Next       string `json:"next,omitempty"`
+	NextBefore string `json:"next_before,omitempty"`
 
 	definition *schedulefile.Definition
+	before     *fairlane.ScheduleInfo // nil: it is new
 }
 
 type planDifference struct {
@@ -62,7 +67,7 @@ func (p *plan) look(ctx context.Context) error {
 	var refused []*fairlane.Error
 	for _, d := range p.definitions {
 		err := p.within(ctx, func(ctx context.Context, c *fairlane.Client) error {
-			res, err := c.PutSchedule(ctx, d.Schedule, d.Job(), fairlane.DryRun())
+			res, err := c.PutSchedule(ctx, d.Schedule, d.Job(), fairlane.DryRun(), fairlane.ExpectRevision(p.expected))
 			if err == nil {
 				p.add(d, res)
 			}
@@ -85,7 +90,7 @@ func (p *plan) look(ctx context.Context) error {
 
 // add a step for a definition that would be put.
 func (p *plan) add(d *schedulefile.Definition, res *fairlane.PutResult) {
-	step := &planStep{Name: d.Schedule.Name, Action: planUnchanged, Revision: res.Info.GetRevision(), Warnings: res.Warnings, definition: d}
+	step := &planStep{Name: d.Schedule.Name, Action: planUnchanged, Revision: res.Info.GetRevision(), Warnings: res.Warnings, definition: d, before: res.Info}
 	switch {
 	case res.Created:
 		step.Action = planAdd
@@ -100,6 +105,27 @@ func (p *plan) add(d *schedulefile.Definition, res *fairlane.PutResult) {
 		step.Differences = append(step.Differences, planDifference{schedulefile.FieldKey(f.GetField()), f.GetFrom(), f.GetTo()})
 	}
 	p.Schedules = append(p.Schedules, step)
+}
+
+// lookAhead to the next fire time of each schedule that is new or changes.
+func (p *plan) lookAhead(ctx context.Context) error {
+	for _, step := range p.Schedules {
+		if step.Action != planAdd && step.Action != planChange || step.before.GetPaused() {
+			continue
+		}
+		var preview *fairlane.Preview
+		err := p.within(ctx, func(ctx context.Context, c *fairlane.Client) (err error) {
+			preview, err = c.PreviewSchedule(ctx, step.definition.Schedule, 1)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("schedule %s: %w", step.Name, err)
+		}
+		if len(preview.Fires) > 0 && preview.Fires[0].At.UnixMilli() != step.before.GetNextMs() {
+			step.Next, step.NextBefore = preview.Fires[0].Local, step.before.GetNext()
+		}
+	}
+	return nil
 }
 
 // lookForOthers of the group that the file does not have.
@@ -171,10 +197,16 @@ func (p *plan) show(w io.Writer) {
 			for _, d := range step.Differences {
 				fmt.Fprintf(w, "    %s: %s\n", d.Field, shownValue(d.To))
 			}
+			if step.Next != "" {
+				fmt.Fprintf(w, "    next: %s\n", step.Next)
+			}
 		case planChange:
 			fmt.Fprintf(w, "~ %s\n", step.Name)
 			for _, d := range step.Differences {
 				fmt.Fprintf(w, "    %s: %s -> %s\n", d.Field, shownValue(d.From), shownValue(d.To))
+			}
+			if step.Next != "" {
+				fmt.Fprintf(w, "    next: %s -> %s\n", shownValue(step.NextBefore), step.Next)
 			}
 		case planPrune:
 			fmt.Fprintf(w, "- %s\n", step.Name)
@@ -190,16 +222,35 @@ func shownValue(text string) string {
 	return printable([]byte(text))
 }
 
-// notes that are no part of the plan.
+// notes that are no part of the plan. What is said of many schedules is said once.
 func (p *plan) notes(w io.Writer) {
+	about := map[string][]string{}
+	var order []string
 	for _, step := range p.Schedules {
 		for _, warning := range step.Warnings {
-			fmt.Fprintf(w, "warning: %s: %s\n", step.Name, warning)
+			if about[warning] == nil {
+				order = append(order, warning)
+			}
+			about[warning] = append(about[warning], step.Name)
 		}
+	}
+	for _, warning := range order {
+		fmt.Fprintf(w, "warning: %s: %s\n", someNames(about[warning]), warning)
+	}
+	if len(p.definitions) == 0 {
+		fmt.Fprintf(w, "the file has no [[schedule]]\n")
 	}
 	if p.left > 0 {
 		fmt.Fprintf(w, "%d of group %s not in the file; --prune deletes them\n", p.left, p.Group)
 	}
+}
+
+// someNames of a list that may be long.
+func someNames(names []string) string {
+	if len(names) <= 3 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:2], ", "), len(names)-2)
 }
 
 // apply the steps in their order. What was changed in between is refused, and nothing after it is done.
@@ -233,7 +284,11 @@ func (s *planStep) apply(ctx context.Context, c *fairlane.Client) (string, error
 		}
 		return "pruned " + s.Name, err
 	}
-	res, err := c.PutSchedule(ctx, s.definition.Schedule, s.definition.Job(), fairlane.ExpectRevision(s.Revision))
+	seen := fairlane.ExpectRevision(s.Revision)
+	if s.Action == planAdd {
+		seen = fairlane.CreateOnly()
+	}
+	res, err := c.PutSchedule(ctx, s.definition.Schedule, s.definition.Job(), seen)
 	if err != nil {
 		return "", err
 	}
@@ -242,19 +297,24 @@ func (s *planStep) apply(ctx context.Context, c *fairlane.Client) (string, error
 	switch {
 	case res.Created:
 		done = "added "
-	case s.Action == planAdd && res.Updated:
-		done = "somebody else added it meanwhile; changed "
 	case !res.Updated:
 		done = "somebody else did the same meanwhile: "
 	}
 	return done + s.Name + nextText(res.Info), nil
 }
 
-// stopped says how far it came. The reason of a refusal stays.
+// stopped says how far it came.
 func (p *plan) stopped(step *planStep, err error) error {
-	before := fmt.Sprintf("after %d of %s, at schedule %s: ", p.Applied, changesText(p.changes()), step.Name)
+	return after(fmt.Sprintf("after %d of %s, at schedule %s: ", p.Applied, changesText(p.changes()), step.Name), err, false)
+}
+
+// after puts how far it came before an error. The reason of a refusal stays. alone: there is nothing to tell.
+func after(before string, err error, alone bool) error {
 	var e *fairlane.Error
-	if errors.As(err, &e) {
+	switch {
+	case alone:
+		return err
+	case errors.As(err, &e):
 		out := *e
 		out.Message = before + strings.TrimPrefix(e.Message, "fairlane: ")
 		return &out

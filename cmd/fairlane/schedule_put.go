@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,30 +16,32 @@ import (
 )
 
 type schedulePut struct {
-	file, group        string
-	prune, dryRun, yes bool
+	file, group                  string
+	prune, dryRun, exitCode, yes bool
 }
 
 func newSchedulePutCmd(a *app) *cobra.Command {
 	var f schedulePut
 	put := &cobra.Command{Use: "put (-f FILE | SCHEDULE --spec SPEC --kind KIND ...)", Short: "Make or change schedules: those of a file, or one", Args: cobra.MaximumNArgs(1),
 		Long: `Make or change schedules: those of a TOML file, or one that flags describe. What is there already and the same is left alone, so it may be
-repeated. A change keeps pause, running jobs, waiting ticks and history. What the flags or the file leave out has its default.
+repeated. A change keeps pause, running jobs, waiting ticks and history. What the flags or the file leave out gets its default; schedule set changes
+only what its flags name.
 
 With a file, first is shown what would be added (+), changed (~) and pruned (-). On a terminal you are asked; elsewhere --yes is needed.
 What somebody else changes in between is not overwritten. --prune deletes the schedules of the file's group that the file does not have.
+--dry-run --exit-code ends with code 7 when there would be changes, and 0 when there would be none.
 The form of the file: docs/cli.md.`,
 		Example: `  fairlane schedule put -f schedules.toml --prune --dry-run
+  fairlane schedule put -f schedules.toml --prune --dry-run --exit-code   # does the cluster have what the file says?
   fairlane schedule put nightly --spec "0 2 * * *" --zone Europe/Berlin --kind report --json '{"region":"north"}'`}
 	flags := put.Flags()
-	flags.StringVarP(&f.file, "file", "f", "", "TOML `file` with schedules")
+	flags.StringVarP(&f.file, "file", "f", "", "TOML `file` with schedules, or - for the standard input")
 	flags.BoolVar(&f.prune, "prune", false, "with -f: delete the schedules of the file's group that it does not have")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, with the next fire times, and change nothing")
+	flags.BoolVar(&f.exitCode, "exit-code", false, "with --dry-run: end with code 7 when there would be changes")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	flags.StringVar(&f.group, "group", "", "group of the schedule")
-	for _, field := range schedulefile.Fields {
-		fieldFlag(put, field.Key)
-	}
+	everyFieldFlag(put)
 	put.RunE = func(cmd *cobra.Command, args []string) error { return runSchedulePut(cmd, a, f, args) }
 	return put
 }
@@ -61,6 +64,11 @@ func runSchedulePut(cmd *cobra.Command, a *app, f schedulePut, args []string) er
 	if err := p.look(cmd.Context()); err != nil {
 		return err
 	}
+	if f.dryRun || asks {
+		if err := p.lookAhead(cmd.Context()); err != nil {
+			return err
+		}
+	}
 	if a.output != outputJSON {
 		p.show(a.out)
 		p.notes(a.err)
@@ -71,11 +79,19 @@ func runSchedulePut(cmd *cobra.Command, a *app, f schedulePut, args []string) er
 		return &exitError{exitFailed, fmt.Errorf("nothing was changed")}
 	default:
 		if err := p.apply(cmd.Context(), a); err != nil {
+			if a.output == outputJSON {
+				_ = a.printJSON(p, nil) // how far it came; the error is what counts
+			}
 			return err
 		}
 	}
 	if a.output == outputJSON {
-		return a.printJSON(p, nil)
+		if err := a.printJSON(p, nil); err != nil {
+			return err
+		}
+	}
+	if f.exitCode && p.changes() > 0 {
+		return &exitError{code: exitDiffers}
 	}
 	return nil
 }
@@ -88,6 +104,8 @@ func (f schedulePut) plan(cmd *cobra.Command, a *app, args []string) (*plan, err
 		return nil, usagef("%s: name a schedule, or a file with -f", path)
 	case f.file != "" && len(args) > 0:
 		return nil, usagef("%s: name a schedule, or a file with -f, not both", path)
+	case f.exitCode && !f.dryRun:
+		return nil, usagef("%s: --exit-code needs --dry-run", path)
 	case f.file == "" && f.prune:
 		return nil, usagef("%s: --prune needs a file (-f)", path)
 	case f.file == "":
@@ -98,7 +116,7 @@ func (f schedulePut) plan(cmd *cobra.Command, a *app, args []string) (*plan, err
 			return nil, usagef("%s: --%s is for one schedule; with -f say it in the file", path, name)
 		}
 	}
-	file, err := schedulefile.Read(f.file)
+	file, err := f.read(a)
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
@@ -108,24 +126,34 @@ func (f schedulePut) plan(cmd *cobra.Command, a *app, args []string) (*plan, err
 	return &plan{Group: file.Group, prune: f.prune, definitions: file.Definitions}, nil
 }
 
+// read the file; - is the standard input.
+func (f schedulePut) read(a *app) (*schedulefile.File, error) {
+	if f.file != "-" {
+		return schedulefile.Read(f.file)
+	}
+	text, err := io.ReadAll(a.in)
+	if err != nil {
+		return nil, err
+	}
+	return schedulefile.Parse("standard input", text)
+}
+
 // one schedule that flags describe.
 func (f schedulePut) one(cmd *cobra.Command, a *app, name string) (*plan, error) {
+	if name == "" {
+		return nil, usagef("%s: name the schedule", cmd.CommandPath())
+	}
 	d := schedulefile.New(name)
 	d.Schedule.Group = f.group
 	if err := setFromFlags(cmd, d); err != nil {
 		return nil, err
 	}
-	if cmd.Flags().Changed("json") {
-		text, _ := cmd.Flags().GetString("json")
-		payload, err := a.payload([]string{text})
-		if err != nil {
-			return nil, err
-		}
-		raw, isJSON := payload.(json.RawMessage)
-		if !isJSON {
-			return nil, usagef("--json %q: want JSON, @FILE, or - for the standard input", text)
-		}
-		if err := d.Set("payload", string(raw)); err != nil {
+	payload, err := a.payloadFlag(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if payload != "" {
+		if err := d.Set("payload", payload); err != nil {
 			return nil, err
 		}
 	}
@@ -133,6 +161,23 @@ func (f schedulePut) one(cmd *cobra.Command, a *app, name string) (*plan, error)
 		return nil, usagef("%s %s: --%s", cmd.CommandPath(), name, strings.Join(missing, "; --"))
 	}
 	return &plan{definitions: []*schedulefile.Definition{d}}, nil
+}
+
+// payloadFlag is the JSON text that --json gives; empty: it is not there.
+func (a *app) payloadFlag(cmd *cobra.Command) (string, error) {
+	if !cmd.Flags().Changed("json") {
+		return "", nil
+	}
+	text, _ := cmd.Flags().GetString("json")
+	payload, err := a.payload([]string{text})
+	if err != nil {
+		return "", err
+	}
+	raw, isJSON := payload.(json.RawMessage)
+	if !isJSON {
+		return "", usagef("--json %q: want JSON, @FILE, or - for the standard input", text)
+	}
+	return string(raw), nil
 }
 
 // flagName of a field: catch_up is --catch-up, labels --label as for a job, the payload --json.
@@ -148,9 +193,20 @@ func flagName(key string) string {
 
 func fieldFlags() (names []string) {
 	for _, field := range schedulefile.Fields {
-		names = append(names, flagName(field.Key))
+		if field.Kind != schedulefile.Exact {
+			names = append(names, flagName(field.Key))
+		}
 	}
 	return names
+}
+
+// everyFieldFlag adds the flags of all fields that have one.
+func everyFieldFlag(cmd *cobra.Command) {
+	for _, field := range schedulefile.Fields {
+		if field.Kind != schedulefile.Exact {
+			fieldFlag(cmd, field.Key)
+		}
+	}
 }
 
 // fieldFlag adds the flag of a field.
@@ -178,7 +234,7 @@ func setFromFlags(cmd *cobra.Command, d *schedulefile.Definition) error {
 	flags := cmd.Flags()
 	for _, field := range schedulefile.Fields {
 		name := flagName(field.Key)
-		if !flags.Changed(name) || field.Kind == schedulefile.Payload {
+		if field.Kind == schedulefile.Payload || field.Kind == schedulefile.Exact || !flags.Changed(name) {
 			continue
 		}
 		text := flags.Lookup(name).Value.String()

@@ -74,6 +74,8 @@ added reports/west: next 2026-09-21T16:13:20+02:00
 pruned reports/old
 pruned reports/older
 `
+	const soon = "2027-03-27T02:30:00+01:00"
+	withNext := strings.NewReplacer("-> 500 ms\n", "-> 500 ms\n    next: 2026-09-21T16:13:20+02:00 -> "+soon+"\n", "kind: report\n", "kind: report\n    next: "+soon+"\n").Replace(shownPlan)
 	noPrune := strings.NewReplacer("- reports/old\n", "", "- reports/older\n", "", "2 to prune", "0 to prune").Replace(shownPlan)
 	path := file(t, "reports.toml", reports)
 	for _, c := range []struct {
@@ -83,10 +85,12 @@ pruned reports/older
 		out, errs  string
 		after      string
 	}{
-		{"dry run", "--prune --dry-run", cli{}, 0, shownPlan, "warning: reports/west: no live worker has a lane for queue unserved\n", nothing},
+		{"dry run", "--prune --dry-run", cli{}, 0, withNext, "warning: reports/west: no live worker has a lane for queue unserved\n", nothing},
+		{"drift", "--prune --dry-run --exit-code", cli{}, 7, withNext, "warning: reports/west", nothing},
+		{"drift of a run", "--prune --yes --exit-code", cli{}, 2, "", "fairlane: fairlane schedule put: --exit-code needs --dry-run\n", nothing},
 		{"told yes", "--prune --yes", cli{}, 0, shownPlan + done, "warning: reports/west", all},
-		{"asked, yes", "--prune", cli{in: "y\n", terminal: true}, 0, shownPlan + done, "apply 4 changes? [y/N] ", all},
-		{"asked, no", "--prune", cli{in: "\n", terminal: true}, 1, shownPlan, "fairlane: nothing was changed", nothing},
+		{"asked, yes", "--prune", cli{in: "y\n", terminal: true}, 0, withNext + done, "apply 4 changes? [y/N] ", all},
+		{"asked, no", "--prune", cli{in: "\n", terminal: true}, 1, withNext, "fairlane: nothing was changed", nothing},
 		{"nobody to ask", "--prune", cli{in: "y\n"}, 2, "",
 			"fairlane: fairlane schedule put: say --yes, or --dry-run to see what would change (nobody can be asked: the input is no terminal)\n", nothing},
 		{"without prune", "--yes", cli{}, 0, noPrune + strings.SplitAfter(done, "+02:00\n")[0] + strings.SplitAfter(done, "+02:00\n")[1],
@@ -123,6 +127,28 @@ func TestPutFileAgain(t *testing.T) {
 	code, out, errs := cli{terminal: true}.run(t, "schedule", "put", "-f", path, "--prune", "-e", endpoint)
 	if code != exitOK || out != "Plan: 0 to add, 0 to change, 0 to prune, 3 unchanged\n" || errs != "" {
 		t.Errorf("exit code %d, %q %q", code, out, errs)
+	}
+	if code, _, errs := (cli{}).run(t, "schedule", "put", "-f", path, "--prune", "--dry-run", "--exit-code", "-e", endpoint); code != exitOK {
+		t.Errorf("no drift: exit code %d, %q", code, errs)
+	}
+}
+
+// TestNextOfPlan: the next fire time is shown where it changes, and not of a paused schedule.
+func TestNextOfPlan(t *testing.T) {
+	f := &fakeNode{}
+	f.keep(&fairlanev1.Schedule{Name: "paused", Spec: "@daily"}, &fairlanev1.Schedule{Name: "same", Spec: "@daily"}, &fairlanev1.Schedule{Name: "other", Spec: "@daily"})
+	f.kept["paused"].Paused, f.kept["same"].NextMs = true, 1_806_111_000_000
+	endpoint := f.start(t)
+	path := file(t, "f.toml", "[defaults]\nspec='@weekly'\nkind='k'\n[[schedule]]\nname='paused'\n[[schedule]]\nname='same'\n[[schedule]]\nname='other'\n")
+	_, out, errs := cli{}.run(t, "schedule", "put", "-f", path, "--dry-run", "-e", endpoint)
+	if strings.Count(out, "    next: ") != 1 || !strings.Contains(out, "~ other\n    spec: @daily -> @weekly\n    kind: (none) -> k\n    next: 2026-09-21T16:13:20+02:00 -> 2027-03-27T02:30:00+01:00\n") {
+		t.Errorf("%q\n%s", errs, out)
+	}
+	var got plan
+	code, out, _ := cli{}.run(t, "schedule", "put", "-f", path, "--dry-run", "--exit-code", "-o", "json", "-e", endpoint)
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitDiffers || got.Schedules[2].Next != "2027-03-27T02:30:00+01:00" ||
+		got.Schedules[2].NextBefore != "2026-09-21T16:13:20+02:00" || got.Schedules[1].Next != "" {
+		t.Errorf("exit code %d %v\n%s", code, err, out)
 	}
 }
 
@@ -165,19 +191,19 @@ func TestPrunePastOthers(t *testing.T) {
 	}
 }
 
-// TestPutFileMeanwhile: somebody else's put of a new one is told.
+// TestPutFileMeanwhile: somebody else's put of a new one is told, and not written over.
 func TestPutFileMeanwhile(t *testing.T) {
 	path := file(t, "one.toml", "[[schedule]]\nname='n'\nspec='@daily'\nkind='k'\n")
 	mine := &fairlanev1.Schedule{Name: "n", Spec: "@daily", Job: &fairlanev1.NewJob{Kind: "k"}}
-	for spec, want := range map[string]string{"@daily": "somebody else did the same meanwhile: n: next", "@hourly": "somebody else added it meanwhile; changed n: next"} {
+	for spec, want := range map[string]string{"@daily": "somebody else did the same meanwhile: n: next", "@hourly": "after 0 of 1 change, at schedule n: schedule n was changed meanwhile"} {
 		f := &fakeNode{}
 		f.between = func(kept map[string]*fairlanev1.ScheduleStatus) {
 			theirs := proto.CloneOf(mine)
 			theirs.Spec = spec
-			kept["n"] = &fairlanev1.ScheduleStatus{Schedule: theirs, Revision: 1, Next: "soon"}
+			kept["n"] = &fairlanev1.ScheduleStatus{Schedule: theirs, Revision: 1, NextMs: 5, Next: "soon"}
 		}
 		code, out, errs := cli{}.run(t, "schedule", "put", "-f", path, "--yes", "-e", f.start(t))
-		if code != exitOK || !strings.Contains(out, want) {
+		if code != btoi(spec == "@hourly") || !strings.Contains(out+errs, want) || f.kept["n"].GetSchedule().GetSpec() != spec {
 			t.Errorf("exit code %d %q\n%s", code, errs, out)
 		}
 	}
@@ -268,7 +294,7 @@ func TestPutOne(t *testing.T) {
 		t.Errorf("exit code %d, %s\n%s", code, f.names(), out)
 	}
 	for _, field := range schedulefile.Fields {
-		if flag := "--" + flagName(field.Key); !strings.Contains(strings.Join(args, " "), flag+" ") && flag != "--spread" {
+		if flag := "--" + flagName(field.Key); field.Kind != schedulefile.Exact && !strings.Contains(strings.Join(args, " "), flag+" ") && flag != "--spread" {
 			t.Errorf("%s is not tried", flag)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 func newScheduleHistoryCmd(a *app) *cobra.Command {
 	history := &cobra.Command{Use: "history SCHEDULE", Short: "What became of its fire times, newest first, each with the reason; the newest 64 are kept", Args: cobra.ExactArgs(1)}
-	limit := history.Flags().IntP("number", "n", 20, "most lines to show, 1 to 1000")
+	limit := history.Flags().IntP("number", "n", 20, "most lines to show, of those that wait and of the history, 1 to 1000")
 	before := history.Flags().Uint64("before", 0, "only lines with a lower number: the next page")
 	history.RunE = func(cmd *cobra.Command, args []string) error {
 		if *limit < 1 || *limit > pageSize {
@@ -25,23 +26,32 @@ func newScheduleHistoryCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.print(res, func(w io.Writer) { historyTable(w, res) })
+		return a.print(res, func(w io.Writer) { historyTable(w, res, *limit) })
 	}
 	return history
 }
 
-func historyTable(w io.Writer, res *fairlanev1.ListTicksResponse) {
-	if len(res.GetWaiting()) > 0 {
+// mostWaitingShown: an answer has so many ticks that wait, at most.
+const mostWaitingShown = 100
+
+func historyTable(w io.Writer, res *fairlanev1.ListTicksResponse, most int) {
+	if waiting := res.GetWaiting(); len(waiting) > 0 {
 		row(w, "WAITING", "FIRE_TIME", "CAUSE", "MISSED_AFTER")
-		for i, tick := range res.GetWaiting() {
+		for i, tick := range waiting[:min(most, len(waiting))] {
 			row(w, i+1, instant(tick.GetFireMs()), tick.GetCause(), instant(tick.GetDeadlineMs()))
+		}
+		switch more := len(waiting) - most; {
+		case len(waiting) >= mostWaitingShown:
+			row(w, "and perhaps more; schedule get counts them")
+		case more > 0:
+			row(w, fmt.Sprintf("and %d more", more))
 		}
 		row(w)
 	}
 	row(w, "NUMBER", "AT", "RESULT", "REASON", "FIRE_TIMES", "LATE", "JOB", "TEXT")
 	for _, tick := range res.GetTicks() {
 		late, job := "", ""
-		if tick.GetResult() == "fired" {
+		if tick.GetReason() == "on_time" || tick.GetReason() == "caught_up" { // what is run by hand is not late
 			late = durationText(tick.GetLateMs())
 		}
 		if tick.GetJob() != 0 {
@@ -108,9 +118,27 @@ matters. --explain says the spec in words. A spec that cannot be meant is refuse
 		if err != nil {
 			return err
 		}
+		if req.GetName() != "" && a.output != outputJSON {
+			defer a.nextNotes(cmd.Context(), req.GetName())
+		}
 		return a.print(res, func(w io.Writer) { nextTable(w, res, *explain) })
 	}
 	return next
+}
+
+// nextNotes say what keeps a schedule from firing at the times of its grid. They are no part of the answer, so it is none without them.
+func (a *app) nextNotes(ctx context.Context, name string) {
+	res, err := call(ctx, a, schedulesOf, fairlanev1connect.ScheduleServiceClient.GetSchedule, &fairlanev1.GetScheduleRequest{Name: name})
+	if err != nil {
+		return
+	}
+	s := res.GetStatus()
+	if s.GetPaused() {
+		fmt.Fprintf(a.err, "%s is paused: none of these fires until it is resumed\n", name)
+	}
+	if s.GetOffsetMs() != 0 {
+		fmt.Fprintf(a.err, "each fires %s later: its jitter or spread\n", durationText(s.GetOffsetMs()))
+	}
 }
 
 func nextTable(w io.Writer, res *fairlanev1.PreviewScheduleResponse, explain bool) {

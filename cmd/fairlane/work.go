@@ -125,7 +125,7 @@ func runWork(cmd *cobra.Command, a *app, f workFlags, argv []string) error {
 		options = append(options, fairlane.FormerGone())
 	}
 	worker := fairlane.NewWorker(client, options...)
-	command := shell.Command{Argv: argv, Grace: f.killWait, Stderr: a.err}
+	command := shell.Command{Argv: argv, Grace: f.killWait, Stderr: a.err, OnAbort: a.onAbort}
 	worker.HandleRest(func(ctx context.Context, job *fairlane.RawJob) ([]byte, error) {
 		command := command
 		if f.stream {

@@ -26,7 +26,15 @@ type Definition struct {
 
 // Job that each fire enqueues.
 func (d *Definition) Job() fairlane.NewJob {
-	return fairlane.NewJob{Kind: d.kind, Args: d.payload, Options: []fairlane.EnqueueOption{func(j *fairlanev1.NewJob) {
+	args := d.payload
+	exact, isExact := args.(exactJSON)
+	if isExact {
+		args = nil
+	}
+	return fairlane.NewJob{Kind: d.kind, Args: args, Options: []fairlane.EnqueueOption{func(j *fairlanev1.NewJob) {
+		if isExact {
+			j.Payload = &fairlanev1.NewJob_Json{Json: string(exact)}
+		}
 		j.Queue, j.User, j.Priority, j.MemoryBytes = d.job.Queue, d.job.User, d.job.Priority, d.job.MemoryBytes
 		j.Labels, j.Limits = d.job.Labels, d.job.Limits
 	}}}
@@ -45,6 +53,7 @@ const (
 	Instant
 	Memory
 	Payload
+	Exact // in a file only
 )
 
 // Field is one thing that can be said of a schedule, under its name in a file. Usage is for flags.
@@ -109,6 +118,14 @@ var Fields = []Field{
 	}},
 	{"payload", Payload, "", func(d *Definition, v any) (err error) {
 		d.payload, err = readPayload(v)
+		return err
+	}},
+	{"payload_json", Exact, "", func(d *Definition, v any) (err error) {
+		d.payload, err = readExactJSON(v)
+		return err
+	}},
+	{"payload_base64", Exact, "", func(d *Definition, v any) (err error) {
+		d.payload, err = readBase64(v)
 		return err
 	}},
 	{"memory", Memory, "memory the job needs, for example 512MiB", func(d *Definition, v any) (err error) {

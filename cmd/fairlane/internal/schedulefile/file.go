@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,13 +35,14 @@ func Read(path string) (*File, error) {
 	if err != nil {
 		return nil, &config.FileError{Path: path, Message: err.Error()}
 	}
-	return parse(path, text)
+	return Parse(path, text)
 }
 
-func parse(path string, text []byte) (*File, error) {
+// Parse what was read from path.
+func Parse(path string, text []byte) (*File, error) {
 	var contents map[string]any
 	if err := toml.Unmarshal(text, &contents); err != nil {
-		return nil, syntaxError(path, err)
+		return nil, syntaxError(path, text, err)
 	}
 	r := &reader{file: &File{Path: path, places: findPlaces(text)}, named: map[string]int{}}
 	r.top(contents)
@@ -61,8 +63,14 @@ func (d *Definition) Error(key, message string) error {
 
 func (d *Definition) path() string { return "schedule." + strconv.Itoa(d.index) }
 
-func syntaxError(path string, err error) error {
+// otherFormat begins as YAML or JSON does: a key with a colon, a list, a document, a brace.
+var otherFormat = regexp.MustCompile(`^(\s|#.*\n)*(---|\{|- |["']?[\w./-]+["']?[ \t]*:)`)
+
+func syntaxError(path string, text []byte, err error) error {
 	var bad *toml.DecodeError
+	if otherFormat.Match(text) {
+		return &config.FileError{Path: path, Message: `this is not TOML, as it seems YAML or JSON. Write group = "...", and for each schedule [[schedule]] with name = "...", spec = "...", kind = "..."; see docs/cli.md`}
+	}
 	if errors.As(err, &bad) {
 		line, column := bad.Position()
 		return &config.FileError{Path: path, Line: line, Column: column, Message: strings.TrimPrefix(bad.Error(), "toml: ")}
@@ -159,7 +167,23 @@ func (r *reader) defaults(v any) map[string]any {
 			good[key] = value
 		}
 	}
+	r.onePayload("defaults", table)
 	return good
+}
+
+// payloadKeys are the forms of a payload.
+var payloadKeys = []string{"payload", "payload_json", "payload_base64"}
+
+// onePayload is said in one form, and tells whether it is.
+func (r *reader) onePayload(path string, table map[string]any) (given bool) {
+	for _, key := range payloadKeys {
+		if _, here := table[key]; here && given {
+			r.problem(join(path, key), "%s: the payload is given already, in another form", key)
+		} else {
+			given = given || here
+		}
+	}
+	return given
 }
 
 func (r *reader) schedule(index int, v any, defaults map[string]any) {
@@ -171,6 +195,10 @@ func (r *reader) schedule(index int, v any, defaults map[string]any) {
 		return
 	}
 	sound := r.name(d, table)
+	if r.onePayload(d.path(), table) {
+		defaults = maps.Clone(defaults)
+		maps.DeleteFunc(defaults, func(key string, _ any) bool { return slices.Contains(payloadKeys, key) })
+	}
 	for _, key := range slices.Sorted(maps.Keys(merged(defaults, table))) {
 		if key == "name" {
 			continue

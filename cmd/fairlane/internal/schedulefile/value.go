@@ -24,10 +24,14 @@ func readText(v any) (string, error) {
 }
 
 func readNumber(v any) (int64, error) {
-	if n, ok := v.(int64); ok && n >= math.MinInt32 && n <= math.MaxInt32 {
-		return n, nil
+	n, ok := v.(int64)
+	switch {
+	case !ok:
+		return 0, errors.New("want a whole number")
+	case n < math.MinInt32 || n > math.MaxInt32:
+		return 0, fmt.Errorf("want a whole number from %d to %d", math.MinInt32, math.MaxInt32)
 	}
-	return 0, errors.New("want a whole number")
+	return n, nil
 }
 
 func readTruth(v any) (bool, error) {
@@ -111,19 +115,22 @@ func readInstant(v any) (time.Time, error) {
 	return t, nil
 }
 
-// readMemory in the units of lanes: "512MiB".
+// memoryUnits, the largest first.
+var memoryUnits = []struct {
+	name  string
+	shift uint
+}{{"GiB", 30}, {"MiB", 20}, {"KiB", 10}, {"B", 0}}
+
+// readMemory in the units of lanes, or in bytes: "512MiB".
 func readMemory(v any) (uint64, error) {
 	text, _ := v.(string)
-	for _, unit := range []struct {
-		name  string
-		shift uint
-	}{{"KiB", 10}, {"MiB", 20}, {"GiB", 30}} {
+	for _, unit := range memoryUnits {
 		number, is := strings.CutSuffix(text, unit.name)
 		if n, err := strconv.ParseUint(number, 10, 64); is && err == nil && n > 0 && n <= 1<<63>>unit.shift {
 			return n << unit.shift, nil
 		}
 	}
-	return 0, errors.New(`want a whole number of KiB, MiB or GiB in quotes, such as "512MiB"`)
+	return 0, errors.New(`want a whole number of B, KiB, MiB or GiB in quotes, such as "512MiB"`)
 }
 
 func readLabels(v any) (map[string]string, error) {

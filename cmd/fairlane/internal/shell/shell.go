@@ -37,6 +37,8 @@ type Command struct {
 	Stdout io.Writer
 	// Stderr also gets the command's error output, as it comes.
 	Stderr io.Writer
+	// OnAbort registers what kills the run when this process is told to end at once, until the function given back is called; nil: nothing does.
+	OnAbort func(kill func()) (done func())
 }
 
 // ExitError is a command that ended with another code than 0, or by a signal (code -1).
@@ -71,7 +73,13 @@ func (c Command) Run(ctx context.Context, env []string, payload []byte) ([]byte,
 	process.Own(cmd)
 	cmd.Cancel = func() error { return process.Signal(cmd, syscall.SIGTERM) }
 	cmd.WaitDelay = c.Grace
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		if c.OnAbort != nil {
+			defer c.OnAbort(func() { _ = process.Signal(cmd, syscall.SIGKILL) })()
+		}
+		err = cmd.Wait()
+	}
 	sweep := process.Signal(cmd, syscall.SIGKILL)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
