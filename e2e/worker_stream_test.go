@@ -69,12 +69,12 @@ func (r *runsRecorder) observe(e fairlane.Event) {
 // attempt, no handler's context ends, and the worker makes no single calls.
 func TestStreamThroughKills(t *testing.T) {
 	t.Parallel()
-	jobs, producers := 3000, 8
-	if *full {
-		jobs = 30_000
+	jobs, producers, limit := 3000, 8, 3*time.Minute
+	if *full { // beside five others that are as long
+		jobs, limit = 30_000, 10*time.Minute
 	}
 	cluster := harness.Start(t, harness.Options{})
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	log, record := &streamLog{}, &runsRecorder{Recorder: history.NewRecorder(), returned: map[fairlane.Fence]int64{}}
 	client, err := fairlane.Open(fairlane.Config{Endpoints: cluster.Addresses(), Logger: slog.New(slog.NewTextHandler(log, nil))})
@@ -99,15 +99,22 @@ func TestStreamThroughKills(t *testing.T) {
 
 	handles := enqueueThroughKills(ctx, t, cluster, client, record, jobs, producers)
 	finals := map[uint64]history.FinalJob{}
-	for _, h := range handles {
+	var mu sync.Mutex
+	err = each(ctx, 16, handles, func(ctx context.Context, h *fairlane.Handle) error {
 		job, err := h.Wait(ctx)
 		if err != nil {
-			t.Fatalf("job %d: %v\n%s", h.ID, err, log)
+			return fmt.Errorf("job %d: %w", h.ID, err)
 		}
 		if job.GetAttempt() != 1 || job.GetCharged() != 0 {
 			t.Errorf("job %d has attempt %d, %d charged", h.ID, job.GetAttempt(), job.GetCharged())
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		finals[uint64(h.ID)] = history.FinalJob{State: job.GetState(), Fence: job.GetFence(), Result: string(job.GetResult())}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log)
 	}
 	end()
 	if err := <-done; err != nil {

@@ -25,11 +25,12 @@ func main() {
 	path := flag.String("db", "shop.db", "the SQLite file")
 	name := flag.String("name", "shop-1", "of this process; one that takes the place of a dead one has its name")
 	pace := flag.Float64("pace", 1, "factor of all times: 0.1 ticks every second and every six seconds")
+	busy := flag.Duration("busy", 0, "how long each member is busy beside its work, as it would be with large tables")
 	look := flag.Bool("check", false, "say what the members wrote down, and end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, *path, *look, settings{servers: strings.Split(*servers, ","), name: *name, pace: *pace})
+	err := run(ctx, *path, *look, settings{servers: strings.Split(*servers, ","), name: *name, pace: *pace, busy: *busy})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "coordinators:", err)
 		os.Exit(1)
@@ -40,10 +41,11 @@ type settings struct {
 	servers []string
 	name    string
 	pace    float64
+	busy    time.Duration
 }
 
 func run(ctx context.Context, path string, look bool, set settings) (err error) {
-	s, err := openStore(ctx, path)
+	s, err := openStore(ctx, path, set.busy)
 	if err != nil {
 		return err
 	}

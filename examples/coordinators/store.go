@@ -26,10 +26,11 @@ CREATE TABLE IF NOT EXISTS overlaps(coordinator TEXT NOT NULL, member TEXT NOT N
 // store is the shop's database, and the notes that members take of their runs.
 type store struct {
 	*sql.DB
-	dir string
+	dir  string
+	busy time.Duration // that each member takes beside its work
 }
 
-func openStore(ctx context.Context, path string) (*store, error) {
+func openStore(ctx context.Context, path string, busy time.Duration) (*store, error) {
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_txlock=immediate")
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func openStore(ctx context.Context, path string) (*store, error) {
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &store{db, filepath.Dir(path)}, nil
+	return &store{db, filepath.Dir(path), busy}, nil
 }
 
 // alone says whether nobody else holds the coordinator's lock, and takes it. The kernel lets go of the lock of a process that dies, so it is free
@@ -72,6 +73,10 @@ func (s *store) run(ctx context.Context, m member, job, fence uint64, fire time.
 		return err
 	}
 	failure := m.work(ctx, s)
+	select {
+	case <-time.After(s.busy):
+	case <-ctx.Done():
+	}
 	text := sql.NullString{}
 	if failure != nil {
 		text = sql.NullString{String: failure.Error(), Valid: true}
