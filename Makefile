@@ -68,7 +68,8 @@ demo: build ## the main job: 3 servers, 2 workers, 3 users, the leader killed tw
 dev: build ## a development cluster on http://127.0.0.1:7171
 	$(BIN)/fairlane dev $(DEV_FLAGS)
 
-e2e: ## the long end-to-end tests: real processes, SIGKILL, both log stores (minutes)
+e2e: ## the long tests: real processes, SIGKILL, both log stores; random histories of parked claims (an hour)
+	$(GO) test -count=1 -timeout 20m ./cluster -run TestNoJobWaits -stage.count 5000
 	$(GO) test -count=1 -timeout 120m -v $(E2E_FLAGS) ./e2e -chaos.full
 
 scale: ## what a million waiting jobs, snapshots under load and 10,000 workers cost: real processes, 8 GiB of memory (minutes)
