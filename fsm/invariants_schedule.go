@@ -137,13 +137,7 @@ func (c *check) checkTicks() (err error) {
 
 // knownReason: the reason belongs to the result.
 func knownReason(t *logv1.TickRecord) bool {
-	switch {
-	case t.Reason < logv1.TickReason_TICK_REASON_ON_TIME || t.Reason > logv1.TickReason_TICK_REASON_NEWER:
-		return false
-	case t.Reason <= logv1.TickReason_TICK_REASON_TRIGGER:
-		return t.Result == logv1.TickResult_TICK_RESULT_FIRED
-	}
-	return t.Result == droppedResults[t.Reason]
+	return t.Result != logv1.TickResult_TICK_RESULT_UNSPECIFIED && t.Result == TickResult(t.Reason)
 }
 
 func (c *check) checkScheduleLive() error {

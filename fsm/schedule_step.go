@@ -162,6 +162,17 @@ var droppedResults = [...]logv1.TickResult{
 	logv1.TickReason_TICK_REASON_NEWER:         logv1.TickResult_TICK_RESULT_COALESCED,
 }
 
+// TickResult is what became of a tick for this reason; unspecified if there is no such reason.
+func TickResult(why logv1.TickReason) logv1.TickResult {
+	switch {
+	case why < logv1.TickReason_TICK_REASON_ON_TIME || why > logv1.TickReason_TICK_REASON_NEWER:
+		return logv1.TickResult_TICK_RESULT_UNSPECIFIED
+	case why <= logv1.TickReason_TICK_REASON_TRIGGER:
+		return logv1.TickResult_TICK_RESULT_FIRED
+	}
+	return droppedResults[why]
+}
+
 // dropTick says that a tick does not run. One of a backfill is no tick of the grid, so only its record shows it.
 func (s *scheduleStep) dropTick(t tick, why logv1.TickReason, refusal *logv1.Refusal) {
 	if t.cause != logv1.FireCause_FIRE_CAUSE_BACKFILL {

@@ -163,33 +163,20 @@ func (m *metrics) collectHealth(out chan<- prometheus.Metric, status cluster.Sta
 	}
 }
 
-// tickResults of all reasons.
-var tickResults = map[logv1.TickReason]logv1.TickResult{
-	logv1.TickReason_TICK_REASON_ON_TIME:       logv1.TickResult_TICK_RESULT_FIRED,
-	logv1.TickReason_TICK_REASON_CAUGHT_UP:     logv1.TickResult_TICK_RESULT_FIRED,
-	logv1.TickReason_TICK_REASON_BACKFILL:      logv1.TickResult_TICK_RESULT_FIRED,
-	logv1.TickReason_TICK_REASON_TRIGGER:       logv1.TickResult_TICK_RESULT_FIRED,
-	logv1.TickReason_TICK_REASON_GRACE:         logv1.TickResult_TICK_RESULT_MISSED,
-	logv1.TickReason_TICK_REASON_BACKLOG_FULL:  logv1.TickResult_TICK_RESULT_MISSED,
-	logv1.TickReason_TICK_REASON_MAX_INSTANCES: logv1.TickResult_TICK_RESULT_SKIPPED,
-	logv1.TickReason_TICK_REASON_LINE_FULL:     logv1.TickResult_TICK_RESULT_SKIPPED,
-	logv1.TickReason_TICK_REASON_CATCH_UP_SKIP: logv1.TickResult_TICK_RESULT_SKIPPED,
-	logv1.TickReason_TICK_REASON_PAUSED:        logv1.TickResult_TICK_RESULT_SKIPPED,
-	logv1.TickReason_TICK_REASON_EDITED:        logv1.TickResult_TICK_RESULT_SKIPPED,
-	logv1.TickReason_TICK_REASON_MIN_INTERVAL:  logv1.TickResult_TICK_RESULT_SKIPPED,
-	logv1.TickReason_TICK_REASON_REFUSED:       logv1.TickResult_TICK_RESULT_SKIPPED,
-	logv1.TickReason_TICK_REASON_NEWER:         logv1.TickResult_TICK_RESULT_COALESCED,
-}
-
 // collectTicks: what became of ticks, and how late the fires were. What has not happened yet is there as 0: of a series that begins with its first
 // value rate() sees no rise, and what a new leader finds missed comes all at once.
 func (m *metrics) collectTicks(out chan<- prometheus.Metric) {
 	stats := m.node.TickStats()
-	counts := make(map[logv1.TickReason]uint64, len(tickResults))
+	counts := make(map[logv1.TickReason]uint64)
 	for _, c := range stats.Counts {
 		counts[c.Reason] += c.Count
 	}
-	for why, result := range tickResults {
+	for number := range logv1.TickReason_name {
+		why := logv1.TickReason(number)
+		result := fsm.TickResult(why)
+		if result == logv1.TickResult_TICK_RESULT_UNSPECIFIED {
+			continue
+		}
 		out <- prometheus.MustNewConstMetric(m.ticks, prometheus.CounterValue, float64(counts[why]), word(result.String(), "TICK_RESULT_"),
 			word(why.String(), "TICK_REASON_"))
 	}

@@ -100,9 +100,6 @@ func TestMetrics(t *testing.T) {
 
 // Every reason is shown from the start, under the result that the machine gives it: a rate over what came all at once would see nothing else.
 func TestMetricsOfAllTickReasons(t *testing.T) {
-	if got, want := len(tickResults), len(logv1.TickReason_name)-1; got != want {
-		t.Errorf("%d reasons are shown, there are %d", got, want)
-	}
 	got := scrape(t, startNode(t))
 	shown := 0
 	for name, value := range got {
@@ -112,8 +109,8 @@ func TestMetricsOfAllTickReasons(t *testing.T) {
 			}
 		}
 	}
-	if shown != len(tickResults) {
-		t.Errorf("%d series of ticks, want %d", shown, len(tickResults))
+	if want := len(logv1.TickReason_name) - 1; shown != want {
+		t.Errorf("%d series of ticks, want %d", shown, want)
 	}
 }
 

@@ -248,30 +248,9 @@ func labelsText(labels map[string]string) string {
 // limitsText has the limits of a job that are set, under the names that they have in a file.
 func limitsText(l *fairlanev1.JobLimits) string {
 	var out []string
-	span := func(name string, ms *int64) {
-		if ms != nil {
-			out = append(out, name+" "+durationText(*ms))
-		}
+	for _, limit := range schedulefile.Limits(l) {
+		out = append(out, fmt.Sprintf("%s %v", limit.Key, limit.Value))
 	}
-	count := func(name string, n *int32) {
-		if n != nil {
-			out = append(out, fmt.Sprintf("%s %d", name, *n))
-		}
-	}
-	if l == nil {
-		return ""
-	}
-	count("max_attempts", l.MaxAttempts)
-	span("lease", l.LeaseMs)
-	span("heartbeat", l.HeartbeatMs)
-	span("max_run", l.MaxRunMs)
-	span("backoff", l.BackoffFirstMs)
-	count("backoff_factor_percent", l.BackoffFactorPercent)
-	span("backoff_most", l.BackoffMostMs)
-	if l.OnTimeout != nil {
-		out = append(out, "on_timeout "+enumText(l.GetOnTimeout().String(), "ON_TIMEOUT_", "retry"))
-	}
-	span("exclusion_window", l.ExclusionWindowMs)
 	return strings.Join(out, ", ")
 }
 

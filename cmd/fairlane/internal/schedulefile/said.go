@@ -110,6 +110,13 @@ func (s *said) instant(key string, ms int64, zone string) {
 	s.add(key, at)
 }
 
+// Limits gives the limits of jobs that are set, under the keys that they have in a file.
+func Limits(l *fairlanev1.JobLimits) []Said {
+	var out said
+	out.limits(l)
+	return out
+}
+
 func (s *said) limits(l *fairlanev1.JobLimits) {
 	if l == nil {
 		return
